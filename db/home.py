@@ -1,0 +1,111 @@
+"""SERVAL_HOME: the one directory an instance lives in, and the few settings that are not in the site table.
+
+`serval.toml` in the home, or /etc/serval/serval.toml, may set `database`, `broker` and `name`;
+SERVAL_DATABASE, SERVAL_BROKER and SERVAL_NAME override it. Everything else is a cluster setting: site table.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.errors import RequestError
+
+SYSTEM_FILE = Path("/etc/serval/serval.toml")
+KEYS = ("database", "broker", "name")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where an instance lives and what it talks to. `broker` and `database` may hold passwords: never printed."""
+
+    path: Path
+    #: SQLAlchemy URL.
+    database: str = field(repr=False)
+    #: Redis URL; None means the embedded Redis, whose URL `serval up` writes to `broker_file`.
+    broker: str | None = field(repr=False)
+    #: The name of the MN or SN that this host is.
+    name: str
+
+    @property
+    def broker_file(self) -> Path:
+        """Where the embedded Redis's URL is kept, mode 0600."""
+        return self.path / "run" / "broker"
+
+    @property
+    def keys(self) -> Path:
+        """Private keys of this host, mode 0700."""
+        return self.path / "keys"
+
+    @property
+    def logs(self) -> Path:
+        """Log files of the daemons that Serval starts."""
+        return self.path / "log"
+
+    @property
+    def run(self) -> Path:
+        """Pid files, sockets and the like: gone after a stop without harm."""
+        return self.path / "run"
+
+    def broker_url(self) -> str | None:
+        """The Redis URL in force now: the configured one, else the embedded one's, else None."""
+        if self.broker:
+            return self.broker
+        try:
+            return self.broker_file.read_text(encoding="utf-8").strip() or None
+        except FileNotFoundError:
+            return None
+
+
+def default_path(env: Mapping[str, str], uid: int) -> Path:
+    """The home of an instance that was told nothing else."""
+    if uid == 0:
+        return Path("/var/lib/serval")
+    base = env.get("XDG_DATA_HOME") or str(Path(env.get("HOME", "/")) / ".local" / "share")
+    return Path(base) / "serval"
+
+
+def open_home(env: Mapping[str, str] | None = None) -> Home:
+    """The home that this environment names, made when it does not exist.
+
+    Raises RequestError when a configuration file cannot be read or holds an unknown key.
+    """
+    env = os.environ if env is None else env
+    path = Path(env.get("SERVAL_HOME") or default_path(env, os.getuid())).absolute()
+    make_home(path)
+    values = read_settings(path / "serval.toml") or read_settings(SYSTEM_FILE)
+    for key in KEYS:
+        if word := env.get(f"SERVAL_{key.upper()}"):
+            values[key] = word
+    return Home(
+        path=path,
+        database=values.get("database") or f"sqlite:///{path / 'serval.db'}",
+        broker=values.get("broker"),
+        name=values.get("name", "mn1"),
+    )
+
+
+def make_home(path: Path) -> None:
+    """Create the home and its folders, readable by the owner alone."""
+    try:
+        for folder in (path, path / "run", path / "keys", path / "log"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"SERVAL_HOME {path} cannot be used: {error.strerror}") from error
+
+
+def read_settings(file: Path) -> dict[str, str]:
+    """The settings in one file; empty when it does not exist."""
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise RequestError(f"{file}: {error}") from error
+    for key, value in found.items():
+        if key not in KEYS:
+            raise RequestError(f"{file}: unknown setting '{key}'; known are {', '.join(KEYS)}")
+        if not isinstance(value, str):
+            raise RequestError(f"{file}: '{key}' must be a text in quotes")
+    return found

@@ -1,0 +1,113 @@
+"""What every BMC driver takes and gives back.
+
+A driver is handed targets with their credentials, one command for all of them, and a `Gate`. It reads what
+it needs, asks the gate before anything that changes a node, and tells `on_reply` exactly once for each target.
+It knows nothing of jobs, attempts, queues or databases.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from core.bootdev import BootRequest
+from core.power import Action
+
+#: One command for a whole batch: a power action, or a boot device request.
+Command = Action | BootRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One BMC: numeric address, UDP port, credentials as bytes (never printed)."""
+
+    node: str
+    address: str
+    username: bytes = field(repr=False)
+    password: bytes = field(repr=False)
+    port: int = 623
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long a BMC is given: it is silent after `timeout_s * retries` seconds without a datagram from it."""
+
+    timeout_s: float = 3.0
+    retries: int = 5
+
+    @property
+    def deadline_s(self) -> float:
+        """Seconds of silence after which a BMC is given up."""
+        return self.timeout_s * self.retries
+
+
+class Verdict(StrEnum):
+    """What became of one target."""
+
+    #: Done; `text` is the value that is printed.
+    OK = "ok"
+    #: Of the node: final. `error` is the class name of a NodeError.
+    NODE = "node"
+    #: Of the way, and nothing that changes the node was sent: the next service node may try.
+    WAY = "way"
+    #: A state-changing command left and no answer came: nobody knows.
+    LOST = "lost"
+    #: The gate refused, or the batch was abandoned: nothing was sent.
+    DROPPED = "dropped"
+    #: This driver does not understand the BMC; nothing was sent. Another driver may.
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The one answer for one target: a value, or an error class name and a sentence."""
+
+    node: str
+    verdict: Verdict
+    text: str
+    error: str = ""
+    #: The state-changing command that was sent, "" when none was.
+    sent: str = ""
+
+
+class Gate(Protocol):
+    """Whoever must know before a state-changing command leaves. Called from the driver's loop; never blocks."""
+
+    def request(self, node: str, sends: str) -> None:
+        """`node` is ready: its session is open and `sends` would leave next. Answered by Batch.permit or refuse."""
+
+    def may_send(self, node: str) -> bool:
+        """The look at the own clock directly before the datagram of a permitted node; False drops the node."""
+
+
+class Batch(Protocol):
+    """A batch in flight. All methods may be called from any thread."""
+
+    def permit(self, nodes: Collection[str]) -> None:
+        """These requested nodes are marked `issued`: send."""
+
+    def refuse(self, nodes: Collection[str]) -> None:
+        """These requested nodes are no longer ours: answer DROPPED."""
+
+    def abandon(self) -> None:
+        """Stop: every target without a reply that has sent nothing is DROPPED; those that have sent are LOST."""
+
+    def wait_settled(self, timeout_s: float | None = None) -> bool:
+        """Block until only silent BMCs (or nothing) are left; False when `timeout_s` ran out first."""
+
+    def wait_done(self, timeout_s: float | None = None) -> bool:
+        """Block until every target has its reply; False when `timeout_s` ran out first."""
+
+
+class Driver(Protocol):
+    """One way to talk to BMCs."""
+
+    def run(
+        self,
+        command: Command,
+        targets: Sequence[Target],
+        timing: Timing,
+        gate: Gate,
+        on_reply: Callable[[Reply], None],
+    ) -> Batch:
+        """Start `command` on all targets and return at once; `on_reply` is called from the driver's thread."""

@@ -1,0 +1,1 @@
+"""A cluster to rehearse with: simulated BMCs by the thousand."""

@@ -1,0 +1,1 @@
+"""Who does the work: pools, liveness, planning, supervision and failover."""

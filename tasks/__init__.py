@@ -1,0 +1,1 @@
+"""The Celery app and thin task bodies. The only place that knows Celery."""
