@@ -58,6 +58,4 @@ def parse_device(word: str) -> BootDevice:
         return BootDevice(word)
     except ValueError:
         known = "|".join(device.value for device in BootDevice)
-        raise RequestError(
-            f"Unsupported command: rsetboot {word}. Valid devices: {known}"
-        ) from None
+        raise RequestError(f"Unsupported command: rsetboot {word}. Valid devices: {known}") from None

@@ -11,7 +11,7 @@ class NodeSource(Protocol):
         """Every node with its groups, in the order written in nodelist.groups."""
 
     def group(self, name: str) -> Sequence[str] | None:
-        """The nodes of a group (static or dynamic), empty when it has none; None when no such group exists."""
+        """The nodes of a group (static or dynamic), empty when it has none; None: no such group."""
 
     def values(self, table: str, column: str) -> Mapping[str, str] | None:
         """The effective value (own row over groups, regex applied) of every node that has one.

@@ -1,1 +1,1 @@
-"""Tables as xCAT names them, look-ups, definitions and the job store. The only place that knows SQLAlchemy."""
+"""Tables as xCAT names them, look-ups, definitions, the job store. The only place that knows SQLAlchemy."""

@@ -18,7 +18,7 @@ KEYS = ("database", "broker", "name")
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where an instance lives and what it talks to. `broker` and `database` may hold passwords: never printed."""
+    """Where an instance lives and what it talks to. `broker` and `database` may hold passwords."""
 
     path: Path
     #: SQLAlchemy URL.

@@ -1,8 +1,8 @@
 """What every BMC driver takes and gives back.
 
-A driver is handed targets with their credentials, one command for all of them, and a `Gate`. It reads what
-it needs, asks the gate before anything that changes a node, and tells `on_reply` exactly once for each target.
-It knows nothing of jobs, attempts, queues or databases.
+A driver is handed targets with their credentials, one command for all of them, and a `Gate`. It reads
+what it needs, asks the gate before anything that changes a node, and tells `on_reply` exactly once for each
+target. It knows nothing of jobs, attempts, queues or databases.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -30,7 +30,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How long a BMC is given: it is silent after `timeout_s * retries` seconds without a datagram from it."""
+    """How long a BMC is given: silent means `timeout_s * retries` seconds without a datagram from it."""
 
     timeout_s: float = 3.0
     retries: int = 5
@@ -71,13 +71,13 @@ class Reply:
 
 
 class Gate(Protocol):
-    """Whoever must know before a state-changing command leaves. Called from the driver's loop; never blocks."""
+    """Asked before a state-changing command leaves. Called from the driver's loop; never blocks."""
 
     def request(self, node: str, sends: str) -> None:
-        """`node` is ready: its session is open and `sends` would leave next. Answered by Batch.permit or refuse."""
+        """`node` has an open session and would send `sends` next; Batch.permit or refuse answers."""
 
     def may_send(self, node: str) -> bool:
-        """The look at the own clock directly before the datagram of a permitted node; False drops the node."""
+        """The look at the own clock directly before a permitted node's datagram; False drops the node."""
 
 
 class Batch(Protocol):
@@ -90,7 +90,7 @@ class Batch(Protocol):
         """These requested nodes are no longer ours: answer DROPPED."""
 
     def abandon(self) -> None:
-        """Stop: every target without a reply that has sent nothing is DROPPED; those that have sent are LOST."""
+        """Stop: targets without a reply that have sent nothing are DROPPED, those that have are LOST."""
 
     def wait_settled(self, timeout_s: float | None = None) -> bool:
         """Block until only silent BMCs (or nothing) are left; False when `timeout_s` ran out first."""
@@ -110,4 +110,4 @@ class Driver(Protocol):
         gate: Gate,
         on_reply: Callable[[Reply], None],
     ) -> Batch:
-        """Start `command` on all targets and return at once; `on_reply` is called from the driver's thread."""
+        """Start `command` on all targets, return at once; `on_reply` is called from the driver's thread."""
