@@ -1,0 +1,200 @@
+"""The way to the database: one engine a URL, transactions, and the one place where driver errors become ours.
+
+SQLite is opened in WAL mode with synchronous=FULL and its writes begin with BEGIN IMMEDIATE; PostgreSQL is
+reached through psycopg2 with time-outs everywhere, because a command must say within ten seconds that the
+database is down. Transaction control on SQLite follows SQLAlchemy's recipe for pysqlite: the driver's own is
+switched off and the `begin` event emits BEGIN.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    TimeoutError,
+)
+
+from core.errors import DefinitionError, RequestError, ServalError, UnavailableError
+
+#: How long a write waits for another writer, seconds.
+LOCK_WAIT = 10
+PG_OPTIONS = (
+    f"-c synchronous_commit=on -c lock_timeout={LOCK_WAIT * 1000} "
+    "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+)
+PG_ARGUMENTS = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+PG_INSUFFICIENT_PRIVILEGE = "42501"
+#: Key of the advisory lock that `one_writer` takes on PostgreSQL.
+WRITER_LOCK = 0x5E27A1
+#: What a driver's error means to us; what is not here is a mistake in Serval and keeps its traceback.
+MEANING: dict[type[Exception], type[ServalError]] = {
+    OperationalError: UnavailableError,
+    InterfaceError: UnavailableError,
+    InternalError: UnavailableError,
+    DatabaseError: UnavailableError,
+    TimeoutError: UnavailableError,
+    IntegrityError: DefinitionError,
+    DataError: DefinitionError,
+}
+
+_engines: dict[str, Engine] = {}
+
+
+def open_engine(url: str) -> Engine:
+    """The engine of a SQLAlchemy URL, the same one for every caller in this process.
+
+    Nothing is connected yet. Raises RequestError for a URL that Serval cannot use.
+    """
+    if url not in _engines:
+        _engines[url] = _make_engine(url)
+    return _engines[url]
+
+
+def _make_engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise RequestError(
+            "the setting 'database' is not a URL such as sqlite:////path or postgresql://host/name"
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(parsed)
+    if backend == "postgresql":
+        return _postgresql(parsed)
+    raise RequestError(f"the setting 'database' names {backend}; Serval runs on sqlite and postgresql")
+
+
+def _sqlite(url: URL) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": LOCK_WAIT})
+
+    @event.listens_for(engine, "do_connect")
+    def create_private(_dialect: Any, _record: Any, arguments: list[Any], _options: Any) -> None:
+        """The file holds passwords: it is made for its owner alone."""
+        if arguments and str(arguments[0]) not in ("", ":memory:"):
+            _touch_private(Path(arguments[0]))
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        immediate = connection.get_execution_options().get("serval_writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+    return engine
+
+
+def _touch_private(file: Path) -> None:
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except OSError:
+        return  # it exists, or SQLite itself says better what is wrong
+
+
+def _postgresql(url: URL) -> Engine:
+    own = url.query.get("options", "")
+    options = f"{PG_OPTIONS} {own if isinstance(own, str) else ' '.join(own)}".strip()
+    plain = url.difference_update_query(["options"]).set(drivername="postgresql+psycopg2")
+    return create_engine(
+        plain,
+        connect_args={**PG_ARGUMENTS, "options": options},
+        pool_pre_ping=True,
+        pool_timeout=LOCK_WAIT,
+        pool_recycle=1800,
+    )
+
+
+def where(engine: Engine) -> str:
+    """The database in an administrator's words, without user and password."""
+    url = engine.url
+    if url.get_backend_name() == "sqlite":
+        return f"SQLite database {url.database or ':memory:'}"
+    host = url.host or url.query.get("host") or "local socket"
+    return f"PostgreSQL database {url.database} on {host}" + (f":{url.port}" if url.port else "")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection that sees one snapshot of the database and changes nothing.
+
+    Raises UnavailableError when the database does not answer.
+    """
+    with _errors_translated(engine), engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A connection in one transaction, committed at the end and rolled back on any exception.
+
+    Raises UnavailableError when the database does not answer or stays locked, DefinitionError when it refuses
+    a value. After an UnavailableError nobody knows whether the commit happened.
+    """
+    with _errors_translated(engine), engine.connect() as connection:
+        connection.execution_options(serval_writing=True)
+        with connection.begin():
+            yield connection
+
+
+def one_writer(connection: Connection) -> None:
+    """Wait until no other transaction that called this is open; it ends with the transaction.
+
+    SQLite has one writer anyway; on PostgreSQL this makes read-then-write commands one after another.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
+
+
+@contextmanager
+def _errors_translated(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, TimeoutError) as error:
+        meaning = _meaning(error)
+        if meaning is None:
+            raise
+        cause = getattr(error, "orig", None) or error
+        words = " ".join(str(cause).split())
+        raise meaning(f"{where(engine)}: {words}") from None
+
+
+def _meaning(error: DBAPIError | TimeoutError) -> type[ServalError] | None:
+    if getattr(error, "connection_invalidated", False):
+        return UnavailableError
+    if getattr(getattr(error, "orig", None), "pgcode", None) == PG_INSUFFICIENT_PRIVILEGE:
+        return UnavailableError
+    return MEANING.get(type(error))
+
+
+def _forget_in_child() -> None:
+    """A forked child must neither use nor close its parent's connections."""
+    for engine in _engines.values():
+        engine.dispose(close=False)
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
