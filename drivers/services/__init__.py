@@ -1,0 +1,1 @@
+"""Daemons that Serval starts or configures."""
