@@ -1,0 +1,183 @@
+"""What a service node writes about an attempt: claim, beat, `issued`, outcomes. Every write can be fenced.
+
+Each transaction begins with the attempt's own beat, `UPDATE attempt … WHERE ended IS NULL`: it renews the
+authority, and where it finds no row the management node has fenced the attempt and nothing else is written.
+The rows of job_node are then changed by their own condition on `attempt` and `state`; only rows that
+RETURNING gives back count.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, and_, exists, select, update
+
+from core.states import NodeState, Outcome
+from db import events
+from db.bulk import bulk_update
+from db.jobtables import attempt, job_node
+
+KEYS = ("job_id", "node")
+HELD = (NodeState.CLAIMED, NodeState.ISSUED)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An attempt that is ours now."""
+
+    id: int
+    job: int
+    sn: str
+    sealed: str
+    nodes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """One node's outcome as a service node reports it."""
+
+    node: str
+    outcome: Outcome
+    text: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One node that this service node could not reach. `sent` is false when nothing ever left for it."""
+
+    node: str
+    text: str
+    error: str
+    sent: bool = True
+
+
+@dataclass(slots=True)
+class Report:
+    """What a service node has to say about one attempt in one transaction."""
+
+    finals: list[Final] = field(default_factory=list)
+    hops: list[Hop] = field(default_factory=list)
+    #: Nodes that want to be marked issued, with the command that would leave.
+    requests: dict[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.finals or self.hops or self.requests)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the database took of a report. `alive` is false when the attempt was fenced."""
+
+    alive: bool
+    issued: frozenset[str] = frozenset()
+
+
+def claim(connection: Connection, attempt_id: int, now: float) -> Claimed | None:
+    """Take the attempt; None when it was claimed before, fenced, or all its nodes were cancelled."""
+    row = connection.execute(
+        update(attempt)
+        .where(attempt.c.id == attempt_id, attempt.c.claimed.is_(None), attempt.c.ended.is_(None))
+        .values(claimed=now, beat=attempt.c.beat + 1)
+        .returning(attempt.c.job_id, attempt.c.sn, attempt.c.sealed)
+    ).one_or_none()
+    if row is None:
+        return None
+    nodes = connection.scalars(
+        update(job_node)
+        .where(job_node.c.attempt == attempt_id, job_node.c.state == NodeState.BOUND)
+        .values(state=NodeState.CLAIMED)
+        .returning(job_node.c.node)
+    ).all()
+    if not nodes:
+        finish(connection, attempt_id, now)
+        return None
+    return Claimed(attempt_id, row.job_id, row.sn, row.sealed or "", frozenset(nodes))
+
+
+def beat(connection: Connection, attempts: Collection[int]) -> set[int]:
+    """Renew these attempts; those missing from the answer were fenced or have ended."""
+    renewed = connection.scalars(
+        update(attempt)
+        .where(attempt.c.id.in_(sorted(attempts)), attempt.c.ended.is_(None))
+        .values(beat=attempt.c.beat + 1)
+        .returning(attempt.c.id)
+    )
+    return set(renewed)
+
+
+def write(connection: Connection, held: Claimed, report: Report, now: float) -> Written:
+    """Write a report: outcomes and hops, then the `issued` marks; what came too late becomes an event."""
+    if held.id not in beat(connection, [held.id]):
+        _late(connection, held, report.finals, now, "its attempt was given up")
+        return Written(alive=False)
+    _write_finals(connection, held, report.finals, now)
+    _write_hops(connection, held, report.hops)
+    return Written(alive=True, issued=_mark_issued(connection, held, report.requests))
+
+
+def _write_finals(connection: Connection, held: Claimed, finals: Sequence[Final], now: float) -> None:
+    rows = [
+        (held.job, f.node, NodeState.DONE, f.outcome, f.text, f.error or None, held.sn, now) for f in finals
+    ]
+    columns = ("state", "outcome", "text", "error", "sn", "ended")
+    mine = and_(job_node.c.attempt == held.id, job_node.c.state.in_(HELD))
+    taken = bulk_update(connection, job_node, KEYS, columns, rows, mine, ("node",)) if rows else []
+    if len(taken) < len(rows):
+        written = {row.node for row in taken}
+        late = [final for final in finals if final.node not in written]
+        _late(connection, held, late, now, "the node was no longer this attempt's")
+
+
+def _write_hops(connection: Connection, held: Claimed, hops: Sequence[Hop]) -> None:
+    mine = and_(job_node.c.attempt == held.id, job_node.c.state.in_(HELD))
+    columns = ("state", "text", "error", "sn")
+    rows = [(held.job, hop.node, NodeState.HOPPED, hop.text, hop.error, held.sn) for hop in hops]
+    if rows:
+        bulk_update(connection, job_node, KEYS, columns, rows, mine)
+    unsent = [hop.node for hop in hops if not hop.sent]
+    if unsent:
+        mine = and_(job_node.c.attempt == held.id, job_node.c.state == NodeState.HOPPED)
+        bulk_update(connection, job_node, KEYS, ("issued",), [(held.job, n, None) for n in unsent], mine)
+
+
+def _mark_issued(connection: Connection, held: Claimed, requests: Mapping[str, str]) -> frozenset[str]:
+    rows = [(held.job, node, NodeState.ISSUED, sends) for node, sends in requests.items()]
+    if not rows:
+        return frozenset()
+    mine = and_(job_node.c.attempt == held.id, job_node.c.state == NodeState.CLAIMED)
+    taken = bulk_update(connection, job_node, KEYS, ("state", "issued"), rows, mine, ("node",))
+    return frozenset(row.node for row in taken)
+
+
+def _late(connection: Connection, held: Claimed, finals: Sequence[Final], now: float, why: str) -> None:
+    """A late answer changes no outcome; it becomes an event that `serval why` shows."""
+    by_answer: dict[str, list[str]] = {}
+    for final in finals:
+        by_answer.setdefault(f"{final.outcome}: {final.text}", []).append(final.node)
+    for answer, nodes in by_answer.items():
+        message = f"late answer from {held.sn} ({answer}); {why}"
+        events.record(connection, held.job, now, "late", message, sn=held.sn, nodes=nodes, attempt=held.id)
+
+
+def release(connection: Connection, attempt_id: int, now: float) -> None:
+    """Only silent BMCs are left: the attempt gives its place in the queue to the next one."""
+    connection.execute(
+        update(attempt)
+        .where(attempt.c.id == attempt_id, attempt.c.ended.is_(None), attempt.c.released.is_(None))
+        .values(released=now)
+    )
+
+
+def finish(connection: Connection, attempt_id: int, now: float) -> bool:
+    """End the attempt and forget its credentials, if it still lives and holds no node any more."""
+    holding = (NodeState.BOUND, *HELD)
+    left = select(job_node.c.node).where(job_node.c.attempt == attempt_id, job_node.c.state.in_(holding))
+    if connection.scalar(select(exists(left))):
+        return False
+    ended = connection.scalars(
+        update(attempt)
+        .where(attempt.c.id == attempt_id, attempt.c.ended.is_(None))
+        .values(ended=now, sealed=None)
+        .returning(attempt.c.id)
+    )
+    return ended.first() is not None
