@@ -1,0 +1,61 @@
+"""Making a database and keeping it current: Alembic's migrations, run from code.
+
+Revisions are numbered (0001, 0002 …), so a newer one can be told from an older one without loading Alembic.
+Migrations expand first and contract a release later: a database newer than this program still serves it.
+"""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from db.engine import one_writer, reading, writing
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+#: The revision that this program's tables are at.
+HEAD = "0001"
+
+
+def upgrade(engine: Engine) -> None:
+    """Bring the database to this program's tables; costs one SELECT when it is there already.
+
+    Any number of processes may call it at once. Raises UnavailableError when the database does not answer.
+    """
+    with reading(engine) as connection:
+        if revision(connection) >= HEAD:
+            return
+    with writing(engine) as connection:
+        one_writer(connection)
+        if _revision_inside(connection) < HEAD:
+            _run(connection)
+
+
+def revision(connection: Connection) -> str:
+    """The revision the database is at, empty for a new one; the transaction is of no use after that."""
+    try:
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or ""
+    except ProgrammingError:
+        return ""
+    except OperationalError as error:
+        if "no such table" in str(error.orig):
+            return ""
+        raise
+
+
+def _revision_inside(connection: Connection) -> str:
+    """The same in a transaction that goes on: PostgreSQL ends one that failed, so it gets a savepoint."""
+    with connection.begin_nested() as savepoint:
+        found = revision(connection)
+        if not found:
+            savepoint.rollback()
+    return found
+
+
+def _run(connection: Connection) -> None:
+    # Alembic costs a quarter of a second to import, and a database is made once.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    command.upgrade(config, "head")
