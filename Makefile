@@ -1,0 +1,55 @@
+# Everything a person does with a checkout. Each target brings what it needs, on a bare Debian too.
+# More words for the tools go into ARGS: make test-unit ARGS='-k liveness -x'
+
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTHON ?= python3
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv packages lint format test test-unit test-integration test-e2e demo bench docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
+
+venv: .venv/.ready ## build .venv in the checkout; done again only when its requirements change
+
+.venv/.ready: pyproject.toml constraints.txt deploy/make-venv
+	@PYTHON=$(PYTHON) deploy/make-venv
+
+packages: ## install the Debian packages that the tests need (as root), or name the missing ones
+	@deploy/install-packages deploy/debian-packages
+
+lint: venv ## style, types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv ## let ruff put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: packages lint ## everything that CI checks
+	$(BIN)/pytest $(ARGS)
+
+test-unit: venv ## rules and values: no server, seconds
+	$(BIN)/pytest tests/unit $(ARGS)
+
+test-integration: venv packages ## real Redis, PostgreSQL and ipmi_sim, simulated BMCs
+	$(BIN)/pytest tests/integration $(ARGS)
+
+test-e2e: venv packages ## real worker processes, killed for real
+	$(BIN)/pytest tests/e2e $(ARGS)
+
+demo: venv ## a cluster in a box: 200 BMCs, two service nodes, one of them killed
+	$(BIN)/python -m lab.demo $(ARGS)
+
+bench: venv packages ## nodes a second for 100, 1,000 and 10,000 BMCs, beside ipmipower
+	$(BIN)/python -m bench $(ARGS)
+
+docs: venv ## write docs/reference anew from the code
+	$(BIN)/python docs/generate.py
+
+clean: ## remove what the targets above made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info build
