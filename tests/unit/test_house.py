@@ -1,4 +1,4 @@
-"""The rules of the house that linters do not check: sizes, docstrings, who may import what, console scripts."""
+"""The rules of the house that linters do not check: sizes, docstrings, imports, console scripts."""
 
 import ast
 import importlib
