@@ -90,8 +90,13 @@ class Bmc:
     counters: Counters = field(default_factory=Counters)
     boots: int = 0
     booted_from: int = 0
+    #: The 16 bytes that name this BMC, made from its address.
+    guid: bytes = field(init=False)
     _pending: tuple[tuple[float, bool], ...] = ()
     _options: dict[int, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.guid = b"serval-lab\0\0" + bytes(int(part) for part in self.address.split("."))
 
     def power(self, now: float) -> bool:
         """The chassis state at `now`, after the slow transitions that are due."""
@@ -225,11 +230,7 @@ class Bmc:
         return OK + b"\x55\x00"
 
     def _system_guid(self, data: bytes, now: float) -> bytes:
-        return OK + self.guid()
-
-    def guid(self) -> bytes:
-        """The 16 bytes that name this BMC, made from its address."""
-        return b"serval-lab\0\0" + bytes(int(part) for part in self.address.split("."))
+        return OK + self.guid
 
 
 #: Words under which `received` counts chassis commands that were refused before they were read.

@@ -30,6 +30,9 @@ _PONG_DATA = _ASF_IANA + bytes(4) + b"\x81" + bytes(7)
 _INTEGRITY_TRAILER = tuple(b"\xff" * n + bytes((n, 0x07)) for n in range(4))
 #: Confidentiality trailer by pad length: 1, 2, 3 … and the length itself (section 13.29).
 _CIPHER_TRAILER = tuple(bytes(range(1, n + 1)) + bytes((n,)) for n in range(16))
+#: Every byte XORed with the two pads of HMAC.
+_INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD = bytes(byte ^ 0x5C for byte in range(256))
 
 
 class Hash(Protocol):
@@ -52,8 +55,8 @@ class HmacKey:
 
     def __init__(self, new: Callable[[bytes], Any], key: bytes) -> None:
         block = key.ljust(64, b"\0")
-        self._inner: Hash = new(bytes(b ^ 0x36 for b in block))
-        self._outer: Hash = new(bytes(b ^ 0x5C for b in block))
+        self._inner: Hash = new(block.translate(_INNER_PAD))
+        self._outer: Hash = new(block.translate(_OUTER_PAD))
 
     def digest(self, data: bytes) -> bytes:
         """The whole, untruncated HMAC of `data`."""

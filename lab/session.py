@@ -174,9 +174,9 @@ class SessionTable:
         session.touched = now
         # Signed are SIDm, SIDc, Rm, Rc and so on; payload[4:24] is SIDc and Rm as they came.
         code = _user_key(session).digest(
-            session.console + payload[4:24] + session.random + bmc.guid() + bytes((role, len(user))) + user
+            session.console + payload[4:24] + session.random + bmc.guid + bytes((role, len(user))) + user
         )
-        return bytes((payload[0], _OK, 0, 0)) + session.console + session.random + bmc.guid() + code
+        return bytes((payload[0], _OK, 0, 0)) + session.console + session.random + bmc.guid + code
 
     def _rakp3(self, bmc: Bmc, payload: bytes, now: float) -> bytes | None:
         """RAKP 3 (13.22): with the right code the session is active, and RAKP 4 says so."""
@@ -198,7 +198,7 @@ class SessionTable:
             session.aes = rmcp.Aes(session.sik.digest(b"\x02" * 20)[:16])
             session.touched = now
             bmc.counters.sessions += 1
-        proof = session.sik.digest(session.console_random + payload[4:8] + bmc.guid())
+        proof = session.sik.digest(session.console_random + payload[4:8] + bmc.guid)
         return bytes((payload[0], _OK, 0, 0)) + session.console + proof[: session.suite.code_length]
 
     def _refuse(self, session: Session, payload: bytes, status: int) -> bytes:

@@ -71,7 +71,7 @@ def test_loss_is_a_part_and_the_same_for_a_seed() -> None:
             console.settimeout(5.0)
             sim.control.faults("127.1.0.1-127.1.0.49", loss=0.3)
             ping(console, sim, *sim.fleet.bmcs)
-            got = []
+            got: list[str] = []
             while not got or got[-1] != "127.1.0.50":
                 got.append(console.recvfrom(64)[1][0])
             return got
