@@ -1,4 +1,4 @@
-"""The states of a node within a job and how a node of a job ends; docs/architecture.md has the table of moves.
+"""The states of a node within a job and how it ends; docs/architecture.md has the table of moves.
 
 waiting ──bind──► bound ──claim──► claimed ──mark──► issued ──report──► done
    ▲                │                 │                 │

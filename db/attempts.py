@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, and_, exists, select, update
 
+from core.power import REPEATABLE
 from core.states import NodeState, Outcome
 from db import events
 from db.bulk import bulk_update
-from db.jobtables import attempt, job_node
+from db.jobtables import attempt, job, job_node
 
 KEYS = ("job_id", "node")
 HELD = (NodeState.CLAIMED, NodeState.ISSUED)
@@ -28,6 +29,7 @@ class Claimed:
     job: int
     sn: str
     sealed: str
+    spec: str
     nodes: frozenset[str]
 
 
@@ -91,7 +93,8 @@ def claim(connection: Connection, attempt_id: int, now: float) -> Claimed | None
     if not nodes:
         finish(connection, attempt_id, now)
         return None
-    return Claimed(attempt_id, row.job_id, row.sn, row.sealed or "", frozenset(nodes))
+    spec = connection.scalars(select(job.c.spec).where(job.c.id == row.job_id)).one()
+    return Claimed(attempt_id, row.job_id, row.sn, row.sealed or "", spec, frozenset(nodes))
 
 
 def beat(connection: Connection, attempts: Collection[int]) -> set[int]:
@@ -135,8 +138,9 @@ def _write_hops(connection: Connection, held: Claimed, hops: Sequence[Hop]) -> N
     if rows:
         bulk_update(connection, job_node, KEYS, columns, rows, mine)
     unsent = [hop.node for hop in hops if not hop.sent]
-    if unsent:
-        mine = and_(job_node.c.attempt == held.id, job_node.c.state == NodeState.HOPPED)
+    if unsent:  # a repeatable mark stays: an attempt before this one may have sent it
+        hopped = and_(job_node.c.attempt == held.id, job_node.c.state == NodeState.HOPPED)
+        mine = and_(hopped, job_node.c.issued.not_in(sorted(REPEATABLE)))
         bulk_update(connection, job_node, KEYS, ("issued",), [(held.job, n, None) for n in unsent], mine)
 
 

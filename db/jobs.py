@@ -6,6 +6,7 @@ A changing job takes all its tickets in one transaction, and submissions of chan
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, or_, select, update
 
@@ -207,7 +208,8 @@ def listing(connection: Connection, where: ColumnElement[bool] | None, limit: in
     for job_id, outcome, number in connection.execute(counted):
         counts[job_id][outcome or ""] = number
     names = list(JobInfo.__dataclass_fields__)[:-1]
-    return [JobInfo(*(getattr(row, name) for name in names), counts[row.id]) for row in rows]
+    found: list[dict[str, Any]] = [{name: getattr(row, name) for name in names} for row in rows]
+    return [JobInfo(**values | {"counts": counts[values["id"]]}) for values in found]
 
 
 def results(connection: Connection, job_id: int, since: float | None = None) -> list[NodeResult]:

@@ -7,7 +7,7 @@ transaction ends, so an adoption waits for it and an old supervisor's transactio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -19,6 +19,7 @@ from db.jobtables import attempt, job, job_node, supervisor
 
 HOLDING = (NodeState.BOUND, NodeState.CLAIMED, NodeState.ISSUED)
 FREE = (NodeState.WAITING, NodeState.HOPPED)
+UNFINISHED = (*FREE, *HOLDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +250,15 @@ def end_nodes(
     return sorted(row.node for row in taken)
 
 
+def workless(connection: Connection) -> set[int]:
+    """Active jobs whose nodes are all final."""
+    left = select(job_node.c.node).where(job_node.c.job_id == job.c.id, job_node.c.state.in_(UNFINISHED))
+    return set(connection.scalars(select(job.c.id).where(job.c.state == JobState.ACTIVE, ~exists(left))))
+
+
 def end_job(connection: Connection, job_id: int, now: float) -> bool:
     """End a job that is held and has no node without an outcome."""
-    left = select(job_node.c.node).where(job_node.c.job_id == job_id, job_node.c.outcome.is_(None)).limit(1)
-    if connection.scalar(left) is not None:
+    if job_id not in workless(connection):
         return False
     connection.execute(update(job).where(job.c.id == job_id).values(state=JobState.DONE, ended=now))
     connection.execute(

@@ -1,0 +1,204 @@
+"""The service node's side of an attempt: claim, act, report, beat (docs/architecture.md).
+
+One agent lives in each process that sends. It has a writer, which turns what the BMC drivers say into one
+transaction after the other, and a beat, which renews the authority twice a second on a connection of its own.
+The BMC loops outlive the task: `work` returns when only silent BMCs are left, and they stay under the same
+attempt and beat to their deadline.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from core import jobspec
+from core.blob import read_blob
+from core.errors import RequestError, ServalError, UnavailableError
+from db import attempts
+from db.attempts import Report
+from db.engine import open_engine, writing
+from db.home import Home
+from drivers.bmc.contract import Driver, Target, Timing
+from drivers.seal import open_sealed
+from routing.authority import Authority, boottime
+from routing.held import Held
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 0.5
+#: How long the writer gathers before it opens a transaction.
+GATHER_S = 0.01
+#: How long it waits after the database did not take a report.
+AGAIN_S = 0.3
+
+
+class Agent:
+    """Everything a sending process owns. `driver` is the BMC engine, `fallback` what it does not understand."""
+
+    def __init__(
+        self,
+        home: Home,
+        driver: Driver,
+        fallback: Callable[[], Driver],
+        wake: Callable[[], None] = lambda: None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._home = home
+        self._engine = open_engine(home.database)
+        self._driver = driver
+        self._fallback = fallback
+        self._wake = wake
+        self._wall = wall
+        self._authority = Authority()
+        self._held: dict[int, Held] = {}
+        self._changed = threading.Condition()
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._write_loop, name="writer", daemon=True),
+            threading.Thread(target=self._beat_loop, name="beat", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def work(self, attempt_id: int) -> str:
+        """Do the attempt; returns one line for people when nothing but silent BMCs is left of it."""
+        sent_at = boottime()
+        with writing(self._engine) as connection:
+            claimed = attempts.claim(connection, attempt_id, self._wall())
+        if claimed is None:
+            return "dropped: claimed before, given away or cancelled"
+        self._authority.renewed(attempt_id, sent_at)
+        held = Held(claimed, lambda: self._may_send(attempt_id), self._notify)
+        self._held[attempt_id] = held
+        self._start(held)
+        while attempt_id in self._held:
+            if any(batch.wait_settled(0.5) for batch in held.batches) or not held.batches:
+                break
+        self._release(held)
+        return f"{held.ok} of {len(claimed.nodes)} ok"
+
+    def close(self) -> None:
+        """Stop sending, write what is known, end the threads."""
+        for held in list(self._held.values()):
+            held.abandon()
+        self._stop.set()
+        self._notify()
+        for thread in self._threads:
+            thread.join(timeout=3)
+
+    # -- starting ----------------------------------------------------------------------------------
+
+    def _start(self, held: Held) -> None:
+        try:
+            spec = jobspec.from_text(held.claimed.spec)
+            plain = open_sealed(self._home.keys, held.claimed.sn, held.claimed.sealed)
+            found = read_blob(plain)
+        except RequestError as error:
+            held.fail(held.claimed.nodes, type(error).__name__, error.message)
+            return
+        targets = {
+            node: Target(node, address, user.encode(), password.encode())
+            for node, (address, user, password) in found.items()
+            if node in held.claimed.nodes
+        }
+        held.fail(held.claimed.nodes - targets.keys(), "RequestError", "the attempt holds no address for it")
+        self._run(held, self._driver, spec, list(targets.values()))
+
+    def _run(self, held: Held, driver: Driver, spec: jobspec.JobSpec, targets: list[Target]) -> None:
+        timing = Timing(spec.timeout_s, spec.retries)
+        held.batches.append(driver.run(spec.command, targets, timing, held, held.reply))
+
+    def _release(self, held: Held) -> None:
+        if held.claimed.id in self._held:
+            try:
+                with writing(self._engine) as connection:
+                    attempts.release(connection, held.claimed.id, self._wall())
+            except UnavailableError as error:
+                log.warning("attempt %d not released: %s", held.claimed.id, error.message)
+
+    def _may_send(self, attempt_id: int) -> bool:
+        return self._authority.holds(attempt_id, boottime())
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify()
+
+    def _write_loop(self) -> None:
+        while not self._stop.is_set():
+            with self._changed:
+                if not any(held.waiting for held in list(self._held.values())):
+                    self._changed.wait(timeout=0.1)
+            time.sleep(GATHER_S)
+            for held in list(self._held.values()):
+                self._write(held)
+
+    def _write(self, held: Held) -> None:
+        self._give_foreign(held)
+        report = held.take()
+        try:
+            if report:
+                self._write_report(held, report)
+            if held.idle:
+                self._finish(held)
+        except ServalError as error:
+            log.warning("attempt %d: %s", held.claimed.id, error.message)
+            held.unwritten(report)
+            time.sleep(AGAIN_S)
+
+    def _write_report(self, held: Held, report: Report) -> None:
+        sent_at = boottime()
+        with writing(self._engine) as connection:
+            result = attempts.write(connection, held.claimed, report, self._wall())
+        if not result.alive:
+            self._drop(held, "was given away")
+            return
+        self._authority.renewed(held.claimed.id, sent_at)
+        held.written(report, result.issued)
+
+    def _finish(self, held: Held) -> None:
+        with writing(self._engine) as connection:
+            attempts.finish(connection, held.claimed.id, self._wall())
+        self._forget(held)
+        self._wake()
+
+    def _give_foreign(self, held: Held) -> None:
+        """BMCs that the engine does not understand go to the other driver, before anything was sent."""
+        nodes = held.take_foreign()
+        if not nodes:
+            return
+        spec = jobspec.from_text(held.claimed.spec)
+        found = read_blob(open_sealed(self._home.keys, held.claimed.sn, held.claimed.sealed))
+        targets = [Target(n, found[n][0], found[n][1].encode(), found[n][2].encode()) for n in nodes]
+        self._run(held, self._fallback(), spec, targets)
+
+    # -- beating -----------------------------------------------------------------------------------
+
+    def _beat_loop(self) -> None:
+        while not self._stop.wait(BEAT_S):
+            held = dict(self._held)
+            if held:
+                try:
+                    self._beat(held)
+                except ServalError as error:
+                    log.warning("no beat: %s", error.message)
+
+    def _beat(self, held: dict[int, Held]) -> None:
+        sent_at = boottime()
+        with writing(self._engine) as connection:
+            alive = attempts.beat(connection, held)
+        for attempt_id, one in held.items():
+            if attempt_id in alive:
+                self._authority.renewed(attempt_id, sent_at)
+            elif attempt_id in self._held:
+                self._drop(one, "was given away")
+
+    def _drop(self, held: Held, why: str) -> None:
+        log.warning("attempt %d %s; nothing more is sent for it", held.claimed.id, why)
+        self._forget(held)
+        held.abandon()
+
+    def _forget(self, held: Held) -> None:
+        self._authority.lost(held.claimed.id)
+        self._held.pop(held.claimed.id, None)
