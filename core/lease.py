@@ -8,6 +8,7 @@ understood well enough to say which protocol they speak.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any
 
 from core.errors import DefinitionError
@@ -68,7 +69,7 @@ def from_text(name: str, text: str) -> Lease:
             database_ok=told.get("database_ok", True) is True,
             load=figures(told.get("load")),
         )
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise DefinitionError(f"the lease of {name} in Redis cannot be read: {text[:80]!r}") from error
 
 
@@ -78,7 +79,8 @@ def listed(value: Any) -> list[Any]:
 
 
 def figures(value: Any) -> dict[str, float]:
-    """The numbers in `value` by name; empty when it is no object."""
+    """The finite numbers in `value` by name; empty when it is no object."""
     if not isinstance(value, dict):
         return {}
-    return {str(key): float(number) for key, number in value.items() if isinstance(number, int | float)}
+    numbers = {str(key): float(word) for key, word in value.items() if isinstance(word, int | float)}
+    return {key: number for key, number in numbers.items() if isfinite(number)}
