@@ -33,7 +33,7 @@ AGAIN_S = 0.3
 
 
 class Agent:
-    """Everything a sending process owns. `driver` is the BMC engine, `fallback` what it does not understand."""
+    """Everything a sending process owns; `fallback` is for BMCs that `driver` does not understand."""
 
     def __init__(
         self,
@@ -69,10 +69,11 @@ class Agent:
             return "dropped: claimed before, given away or cancelled"
         self._authority.renewed(attempt_id, sent_at)
         held = Held(claimed, lambda: self._may_send(attempt_id), self._notify)
-        self._held[attempt_id] = held
         self._start(held)
+        self._held[attempt_id] = held  # only now: the writer must find its batch to permit
+        self._notify()
         while attempt_id in self._held:
-            if any(batch.wait_settled(0.5) for batch in held.batches) or not held.batches:
+            if all(batch.wait_settled(0.5) for batch in held.batches):
                 break
         self._release(held)
         return f"{held.ok} of {len(claimed.nodes)} ok"
@@ -132,7 +133,11 @@ class Agent:
                     self._changed.wait(timeout=0.1)
             time.sleep(GATHER_S)
             for held in list(self._held.values()):
-                self._write(held)
+                try:
+                    self._write(held)
+                except Exception:
+                    log.exception("attempt %d", held.claimed.id)
+                    self._drop(held, "failed inside Serval")
 
     def _write(self, held: Held) -> None:
         self._give_foreign(held)
@@ -183,6 +188,8 @@ class Agent:
                     self._beat(held)
                 except ServalError as error:
                     log.warning("no beat: %s", error.message)
+                except Exception:
+                    log.exception("no beat")
 
     def _beat(self, held: dict[int, Held]) -> None:
         sent_at = boottime()

@@ -1,8 +1,8 @@
 """Whether this process may still send for an attempt, by its own clock (PROTOCOL rule 4).
 
-A process is silent from SILENT_S after the *sending* of its last renewal that succeeded. The management node
-gives work away no sooner than LIFE_S (routing/beats.py) after it *saw* that renewal, and fences by a condition
-on the beat, so one second at least lies between the two, whatever the clocks of the hosts say.
+A process is silent from SILENT_S after the *sending* of its last renewal that succeeded. The management
+node gives work away no sooner than LIFE_S (routing/beats.py) after it *saw* that renewal, and fences by a
+condition on the beat, so one second at least lies between the two, whatever the clocks of the hosts say.
 """
 
 import threading

@@ -117,8 +117,8 @@ class Held:
                 if not may_repeat(report.requests[node]):
                     self._permitted[node] = now
             self._permitted.update({node: now for node in issued if node not in self._permitted})
-            for done in (*report.finals, *report.hops):
-                self._permitted.pop(done.node, None)
+            for node in [f.node for f in report.finals] + [h.node for h in report.hops]:
+                self._permitted.pop(node, None)
         for batch in self.batches:
             if issued:
                 batch.permit(issued)
