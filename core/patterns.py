@@ -32,6 +32,7 @@ TOKEN = re.compile(
     r"|(?P<plain>.)",
     re.DOTALL,
 )
+DOUBLED = re.compile(r"\\.|\[|&&|\|\||~~|--", re.DOTALL)
 FLAGS = re.compile(r"\(\?[aims]+\)")
 POSIX = {
     "[:alpha:]": "a-zA-Z",
@@ -90,15 +91,21 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
             yield "anchor", ESCAPES.get(part, part)
         elif kind == "escape" and part[1] in "123456789":
             raise RequestError(f"the pattern refers back to a group ({part})")
+        elif kind == "open" and part == "(" and text.startswith("(?", token.start()):
+            raise RequestError("the pattern has a (? … ) construct that is not supported")
+        elif part == "{":
+            yield kind, r"\{"
         else:
             yield kind, ESCAPES.get(part, part)
 
 
 def _python_class(text: str) -> str:
-    """A character class in Python's dialect: POSIX names spelled out, a plain [ escaped."""
+    """A character class in Python's dialect: POSIX names spelled out, no doubled sign that `re` gives a meaning."""
     for name, letters in POSIX.items():
         text = text.replace(name, letters)
-    return "[" + re.sub(r"(?<!\\)\[", r"\\[", text[1:])
+    return "[" + DOUBLED.sub(
+        lambda sign: sign[0] if sign[0][0] == "\\" else f"{sign[0][:-1]}\\{sign[0][-1]}", text[1:]
+    )
 
 
 def _tree(tokens: Sequence[tuple[str, str]]) -> list[list[Piece]]:
