@@ -1,0 +1,41 @@
+"""What names and values of definitions may be, before anything is written."""
+
+import re
+from collections.abc import Mapping
+
+from core.errors import DefinitionError
+from db.attributes import HIDDEN_VALUE, SITE_OBJECT
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,127}")
+
+
+def check_name(objtype: str, name: str) -> None:
+    """Raise DefinitionError for a name that an object of this type cannot have."""
+    if objtype == "site":
+        if name != SITE_OBJECT:
+            raise DefinitionError(f"The only object of type 'site' is '{SITE_OBJECT}', not {name[:80]!r}.")
+    elif not NAME.fullmatch(name):
+        raise DefinitionError(
+            f"{name[:80]!r} is no name for a {objtype}: letters, digits and _ . : + - only, up to 128."
+        )
+
+
+def check_values(given: Mapping[str, str]) -> None:
+    """Raise DefinitionError for a value that nothing may have."""
+    for attribute, value in given.items():
+        if value == HIDDEN_VALUE:
+            raise DefinitionError(
+                f"'{HIDDEN_VALUE}' stands for a hidden value and cannot be stored in '{attribute}'; "
+                "lsdef --show-secrets shows the real one."
+            )
+        check_text(attribute, value)
+
+
+def check_text(what: str, value: str) -> None:
+    """Raise DefinitionError for a text that a database cannot hold: a NUL, or bytes that are not UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise DefinitionError(f"{what[:80]!r}: the value is not UTF-8 text.") from None
+    if "\0" in value:
+        raise DefinitionError(f"{what[:80]!r}: the value holds a NUL.")

@@ -1,0 +1,77 @@
+"""Objects as lsdef shows them: nodes, groups and the site, with attributes in place of tables and columns."""
+
+from collections.abc import Collection, Iterable
+
+from sqlalchemy import Connection
+
+from db.attributes import GROUP, NODE, SITE_OBJECT, Attributes, columns_of
+from db.lookup import Unreadable, Values, effective, own_rows
+from db.nodes import DatabaseNodes
+
+#: Objects with their attributes.
+Definitions = dict[str, dict[str, str]]
+
+
+def names(source: DatabaseNodes, objtype: str) -> list[str]:
+    """Every object of a type, sorted."""
+    if objtype == "node":
+        return sorted(source.nodes())
+    if objtype == "group":
+        return sorted(source.group_names())
+    return [SITE_OBJECT]
+
+
+def read(
+    connection: Connection,
+    source: DatabaseNodes,
+    objtype: str,
+    wanted: Collection[str],
+    unreadable: Unreadable | None = None,
+) -> Definitions:
+    """The definitions of those of the wanted objects that exist, with the attributes that are set.
+
+    Nodes: with all that they inherit. Groups: what is written for the group itself, and its members.
+    """
+    if objtype == "node":
+        return read_nodes(connection, wanted, unreadable=unreadable)
+    if objtype == "group":
+        return _read_groups(connection, source, wanted)
+    return {SITE_OBJECT: dict(source.site)} if SITE_OBJECT in wanted else {}
+
+
+def read_nodes(
+    connection: Connection,
+    nodes: Collection[str],
+    attributes: Iterable[str] = NODE,
+    unreadable: Unreadable | None = None,
+) -> Definitions:
+    """The effective attributes of nodes that exist."""
+    asked = list(attributes)
+    found = effective(connection, {"nodelist": [], **columns_of(asked)}, nodes, unreadable)
+    return {node: as_attributes(asked, NODE, values) for node, values in found.items()}
+
+
+def as_attributes(asked: Iterable[str], known: Attributes, values: Values) -> dict[str, str]:
+    """Looked-up values under the names of the attributes, without what does not count under mgt."""
+    mgt = values.get("nodehm.mgt")
+    found = {}
+    for attribute in asked:
+        for place in known[attribute]:
+            if place.key in values and place.mgt in (None, mgt):
+                found[attribute] = values[place.key]
+    return found
+
+
+def read_group_rows(connection: Connection, groups: Collection[str]) -> Definitions:
+    """What is written for the groups themselves: nothing inherited, and without members."""
+    rows = own_rows(connection, columns_of(GROUP, GROUP), groups)
+    return {name: as_attributes(GROUP, GROUP, rows.get(name, {})) for name in groups}
+
+
+def _read_groups(connection: Connection, source: DatabaseNodes, wanted: Collection[str]) -> Definitions:
+    known = source.group_names()
+    found = read_group_rows(connection, [name for name in wanted if name in known])
+    for name, attributes in found.items():
+        attributes.setdefault("grouptype", "static")
+        attributes["members"] = ",".join(source.group(name) or ())
+    return found

@@ -1,0 +1,227 @@
+"""Looking values up as xCAT does: a node's own row, then its groups in the order of nodelist.groups.
+
+Two queries for any number of nodes and tables. Each attribute is found on its own; the first value wins. Rows
+with `disable` set do not exist here. A value may end in `+=NEXTRECORD` (the next group's value is appended),
+site.hierarchicalattrs joins whole columns over all groups, and regex values are applied with the node's name.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Table,
+    Text,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
+
+from core import regexattr
+from core.errors import DefinitionError
+from db.tables import TABLES, nodelist, passwd, site
+
+#: Tables to their columns.
+Wanted = Mapping[str, Sequence[str]]
+#: `table.column` to a value that is not empty.
+Values = dict[str, str]
+
+NEXT_RECORD = "+=NEXTRECORD"
+#: Up to here names are asked for one by one; above, whole tables are read.
+FEW = 1_000
+
+
+def enabled(table: Table) -> ColumnElement[bool]:
+    """Whether a row is seen by look-ups."""
+    disable = table.c.disable
+    return or_(disable.is_(None), func.lower(disable).in_(("", "0", "no")))
+
+
+#: (node, `table.column`) to the sentence that says why its regex value cannot be read.
+Unreadable = dict[tuple[str, str], str]
+
+
+def effective(
+    connection: Connection,
+    wanted: Wanted,
+    nodes: Collection[str] | None = None,
+    unreadable: Unreadable | None = None,
+) -> dict[str, Values]:
+    """What holds for each of the nodes (None: every node), inherited values and regexes applied.
+
+    Nodes are sorted by name; those that do not exist are left out. A regex value that cannot be read stays as
+    it is written and is noted in `unreadable`; without that it raises DefinitionError.
+    """
+    own = {f"nodelist.{column}": nodelist.c[column] for column in wanted.get("nodelist", ())}
+    listed = _nodelist(connection, list(own.values()), nodes)
+    inherited = {name: columns for name, columns in wanted.items() if name != "nodelist" and columns}
+    if inherited:
+        names = None if nodes is None or len(nodes) > FEW else _with_groups(listed)
+        merger = _Merger(*_read(connection, inherited, names))
+    else:
+        merger = _Merger({}, {})
+    found = {}
+    for node, groups, *values in listed:
+        merged = merger.values(node, groups or "")
+        merged.update((key, value) for key, value in zip(own, values, strict=True) if value)
+        found[node] = _applied(merged, node, unreadable)
+    return found
+
+
+def _applied(values: Values, node: str, unreadable: Unreadable | None) -> Values:
+    """The values with their regexes applied; what comes out empty is not set."""
+    rules = [key for key, value in values.items() if value[0] in "|/"]
+    for key in rules:
+        try:
+            values[key] = regexattr.apply(values[key], node)
+        except DefinitionError as error:
+            if unreadable is None:
+                raise
+            unreadable[node, key] = error.message
+        if not values[key]:
+            del values[key]
+    return values
+
+
+def own_rows(
+    connection: Connection, wanted: Wanted, names: Collection[str] | None = None
+) -> dict[str, Values]:
+    """The rows of these nodes or groups alone, as they are written: nothing inherited, no regex applied."""
+    tables = {name: columns for name, columns in wanted.items() if columns}
+    if not tables:
+        return {}
+    few = names if names is not None and len(names) <= FEW else None
+    owners, _ = _read(connection, tables, few)
+    return owners if names is None else {name: owners[name] for name in names if name in owners}
+
+
+def site_values(connection: Connection) -> dict[str, str]:
+    """The site table: every setting that has a value."""
+    rows = connection.execute(select(site.c.key, site.c.value).where(enabled(site)).order_by(site.c.key))
+    return {key: value for key, value in rows if value}
+
+
+def passwords(connection: Connection, key: str) -> list[tuple[str, str]]:
+    """User and password of a component in the passwd table, by user."""
+    statement = (
+        select(passwd.c.username, passwd.c.password)
+        .where(enabled(passwd), passwd.c.key == key)
+        .order_by(passwd.c.username)
+    )
+    return [(user, password or "") for user, password in connection.execute(statement)]
+
+
+def split_list(text: str | None) -> list[str]:
+    """The items of a comma separated value, without blanks around them and without empty ones."""
+    return [item.strip() for item in (text or "").split(",") if item.strip()]
+
+
+def _nodelist(
+    connection: Connection, columns: list[Any], nodes: Collection[str] | None
+) -> Sequence[Sequence[Any]]:
+    statement = select(nodelist.c.node, nodelist.c.groups, *columns).where(enabled(nodelist))
+    if nodes is not None and len(nodes) <= FEW:
+        statement = statement.where(nodelist.c.node.in_(nodes))
+    rows = sorted(connection.execute(statement).all(), key=lambda row: str(row[0]))
+    if nodes is None or len(nodes) <= FEW:
+        return rows
+    asked = set(nodes)
+    return [row for row in rows if row[0] in asked]
+
+
+def _with_groups(listed: Sequence[Sequence[Any]]) -> set[str]:
+    names = {row[0] for row in listed}
+    for groups in {row[1] for row in listed}:
+        names.update(split_list(groups))
+    return names
+
+
+def _read(
+    connection: Connection, wanted: Wanted, names: Collection[str] | None
+) -> tuple[dict[str, Values], dict[str, str]]:
+    """Every owner's values, and the columns that site.hierarchicalattrs joins with their delimiters."""
+    width = max(1, *(len(columns) for columns in wanted.values()))
+    hierarchical = [literal("site"), literal(""), site.c.value, *[null().cast(Text)] * (width - 1)]
+    parts = [select(*hierarchical).where(enabled(site), site.c.key == "hierarchicalattrs")]
+    parts += [_table_part(TABLES[name], columns, width, names) for name, columns in wanted.items()]
+    owners: dict[str, Values] = {}
+    joined: dict[str, str] = {}
+    keys = {name: [f"{name}.{column}" for column in columns] for name, columns in wanted.items()}
+    for name, owner, *values in connection.execute(union_all(*parts)):
+        if name == "site":
+            joined = _hierarchical(values[0] or "")
+            continue
+        row = {key: value for key, value in zip(keys[name], values, strict=False) if value}
+        if row:
+            owners.setdefault(owner, {}).update(row)
+    return owners, joined
+
+
+def _table_part(
+    table: Table, columns: Sequence[str], width: int, names: Collection[str] | None
+) -> Select[Any]:
+    padding = [null().cast(Text)] * (width - len(columns))
+    key = next(iter(table.primary_key.columns))
+    part = select(literal(table.name), key, *(table.c[column] for column in columns), *padding)
+    part = part.where(enabled(table))
+    return part if names is None else part.where(key.in_(names))
+
+
+def _hierarchical(setting: str) -> dict[str, str]:
+    """`col[:delimiter],...` as columns with delimiters."""
+    found = {}
+    for item in split_list(setting):
+        column, _, delimiter = item.partition(":")
+        found[column] = delimiter or ","
+    return found
+
+
+@dataclass(slots=True)
+class _Merger:
+    """Own rows over group rows; nodes with the same groups share one merge."""
+
+    owners: dict[str, Values]
+    joined: dict[str, str]
+    _by_groups: dict[str, tuple[Values, list[Values]]] = field(default_factory=dict)
+
+    def values(self, node: str, groups: str) -> Values:
+        """What holds for one node, regexes not yet applied except in values that were joined."""
+        if groups not in self._by_groups:
+            rows = [self.owners[name] for name in split_list(groups) if name in self.owners]
+            merged: Values = {}
+            for row in reversed(rows):
+                merged.update(row)
+            self._by_groups[groups] = merged, rows
+        inherited, rows = self._by_groups[groups]
+        own = self.owners.get(node, {})
+        merged = {**inherited, **own}
+        if self.joined or any(value.endswith(NEXT_RECORD) for value in merged.values()):
+            self._join(node, merged, [own, *rows])
+        return merged
+
+    def _join(self, node: str, merged: Values, rows: list[Values]) -> None:
+        for key, value in merged.items():
+            delimiter = self.joined.get(key) or self.joined.get(key.partition(".")[2])
+            if delimiter is None and not value.endswith(NEXT_RECORD):
+                continue
+            pieces = [row[key] for row in rows if key in row]
+            plain = [_lenient(piece.removesuffix(NEXT_RECORD), node) for piece in pieces]
+            if delimiter is not None:
+                items = [item for piece in plain for item in piece.split(delimiter) if item]
+                merged[key] = delimiter.join(dict.fromkeys(items))
+            else:
+                ends = (place for place, piece in enumerate(pieces) if not piece.endswith(NEXT_RECORD))
+                merged[key] = "".join(plain[: next(ends, len(pieces)) + 1])
+
+
+def _lenient(piece: str, node: str) -> str:
+    try:
+        return regexattr.apply(piece, node)
+    except DefinitionError:
+        return piece

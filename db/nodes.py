@@ -1,0 +1,121 @@
+"""The cluster in the database as a noderange sees it (core.nodesource.NodeSource), cached for one command."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from sqlalchemy import Connection, select
+
+from core import selection
+from db import lookup
+from db.attributes import columns_of, value_of
+from db.lookup import Unreadable, Values, effective, split_list
+from db.tables import TABLES, nodegroup, nodelist
+
+
+class DatabaseNodes:
+    """A NodeSource on one connection; what it read once it does not read again."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._values: dict[str, dict[str, Values]] = {}
+
+    def nodes(self) -> Mapping[str, Sequence[str]]:
+        """Every node with its groups, in the order written in nodelist.groups."""
+        return self._nodes
+
+    def group(self, name: str) -> Sequence[str] | None:
+        """The nodes of a static or dynamic group, with those of its membergroups; None: no such group."""
+        return self._group(name, frozenset())
+
+    def group_names(self) -> set[str]:
+        """Every group: those that nodes carry, and those in the nodegroup table."""
+        return {*self._members, *self._groups}
+
+    def values(self, table: str, column: str) -> Mapping[str, str] | None:
+        """The effective value of every node that has one; None: no such table or column of nodes."""
+        columns = self._columns.get(table, ())
+        if column not in columns:
+            return None
+        found = self._table(table, columns)
+        key = f"{table}.{column}"
+        if key == "nodelist.node":
+            return {node: node for node in found}
+        return {node: values[key] for node, values in found.items() if key in values}
+
+    def excluded(self) -> str:
+        """The noderange in site.excludenodes."""
+        return self.site.get("excludenodes", "")
+
+    @cached_property
+    def site(self) -> dict[str, str]:
+        """The site table."""
+        return lookup.site_values(self._connection)
+
+    @cached_property
+    def _nodes(self) -> dict[str, list[str]]:
+        rows = self._connection.execute(
+            select(nodelist.c.node, nodelist.c.groups).where(lookup.enabled(nodelist))
+        )
+        return {node: split_list(groups) for node, groups in rows}
+
+    @cached_property
+    def _members(self) -> dict[str, list[str]]:
+        members: dict[str, list[str]] = {}
+        for node, groups in self._nodes.items():
+            for group in dict.fromkeys(groups):
+                members.setdefault(group, []).append(node)
+        return members
+
+    @cached_property
+    def _groups(self) -> dict[str, Values]:
+        columns = ("grouptype", "membergroups", "wherevals")
+        rows = self._connection.execute(
+            select(nodegroup.c.groupname, *(nodegroup.c[name] for name in columns)).where(
+                lookup.enabled(nodegroup)
+            )
+        )
+        return {
+            name: {column: value for column, value in zip(columns, values, strict=True) if value}
+            for name, *values in rows
+        }
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[str, ...]]:
+        return {name: tuple(table.c.keys()) for name, table in TABLES.items() if "node" in table.c}
+
+    def _table(self, table: str, columns: Sequence[str]) -> dict[str, Values]:
+        """A table for every node, read once whatever columns are asked for."""
+        if table not in self._values:
+            unreadable: Unreadable = {}
+            self._values[table] = effective(self._connection, {table: columns}, unreadable=unreadable)
+        return self._values[table]
+
+    def _group(self, name: str, above: frozenset[str]) -> list[str] | None:
+        if name not in self._groups and name not in self._members:
+            return None
+        said = self._groups.get(name, {})
+        members = list(self._members.get(name, ()))
+        if said.get("grouptype") == "dynamic":
+            members = self._selected(said.get("wherevals", ""))
+        above = above | {name}
+        for other in split_list(said.get("membergroups")):
+            if other not in above:
+                members += self._group(other, above) or []
+        return list(dict.fromkeys(members))
+
+    def _selected(self, wherevals: str) -> list[str]:
+        """The nodes of a dynamic group; without a selection none."""
+        criteria = selection.parse_all(wherevals)
+        if not criteria:
+            return []
+        return self.select(criteria)
+
+    def select(self, criteria: Sequence[selection.Criterion]) -> list[str]:
+        """The nodes whose attributes (`os`) or columns (`nodetype.os`) meet every criterion."""
+        wanted = {"nodelist": [], **columns_of(one.name for one in criteria)}
+        found = effective(self._connection, wanted, unreadable={})
+        return [
+            node
+            for node, values in found.items()
+            if all(selection.matches(one, value_of(one.name, values)) for one in criteria)
+        ]
