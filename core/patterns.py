@@ -100,7 +100,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _python_class(text: str) -> str:
-    """A character class in Python's dialect: POSIX names spelled out, no doubled sign that `re` gives a meaning."""
+    """A character class in Python's dialect: POSIX names spelled out, no sign doubled."""
     for name, letters in POSIX.items():
         text = text.replace(name, letters)
     return "[" + DOUBLED.sub(

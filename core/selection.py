@@ -29,7 +29,7 @@ def parse(text: str) -> Criterion:
     form = FORM.fullmatch(text.strip())
     if form is None:
         raise DefinitionError(
-            f"{text!r} is no criterion: write attr==value, attr!=value, attr=~pattern or attr!~pattern"
+            f"{text[:80]!r} is no criterion: write attr==value, attr!=value, attr=~pattern or attr!~pattern"
         )
     name, operator, value = form.groups()
     if operator in ("=~", "!~"):
@@ -37,7 +37,7 @@ def parse(text: str) -> Criterion:
         try:
             compile_pattern(value, FOR_VALUES)
         except RequestError as error:
-            raise DefinitionError(f"{text!r}: {error.message}") from error
+            raise DefinitionError(f"{text[:80]!r}: {error.message}") from error
     return Criterion(name.strip(), "==" if operator == "=" else operator, value)
 
 

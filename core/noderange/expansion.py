@@ -31,7 +31,8 @@ class Expansion:
 def expand(text: str, source: NodeSource, read_file: Callable[[str], str] | None = None) -> Expansion:
     """The nodes a noderange names, less those of site.excludenodes.
 
-    `read_file` answers the text of a `^file` (OSError when it cannot); without it such an element is refused.
+    `read_file` answers the text of a `^file` (OSError or ValueError when it cannot); without it such
+    an element is refused.
     NoderangeError: the noderange cannot be read or names too many.
     """
     cluster = _Cluster(source)
@@ -114,8 +115,9 @@ class _Walk:
             raise NoderangeError(f"^{shown(name)}: a file cannot be named {where}; write its nodes instead")
         try:
             text = self._read_file(name)
-        except (OSError, UnicodeDecodeError) as error:
-            raise NoderangeError(f"^{shown(name)}: the file cannot be read: {error}") from error
+        except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a NUL in the name
+            reason = getattr(error, "strerror", None) or error
+            raise NoderangeError(f"^{shown(name)}: the file cannot be read: {reason}") from error
         self._in_file = True
         try:
             return self._elements(part for line in _entries(text) for part in split(_unquoted(line), ","))

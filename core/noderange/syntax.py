@@ -109,8 +109,8 @@ def _bracket_list(inside: str, text: str) -> list[str] | None:
 def _offset(text: str) -> list[str] | None:
     """`node10+5`: node10 and the five after it; the last number of the name counts."""
     name, _, more = text.rpartition("+")
-    counted = LAST_NUMBER.fullmatch(name)
-    if counted is None or not NUMBER.fullmatch(more) or len(name) > MAX_NAME:
+    counted = LAST_NUMBER.fullmatch(name) if len(name) <= MAX_NAME else None
+    if counted is None or not NUMBER.fullmatch(more):
         return None
     head, number, tail = counted[1], counted[2], counted[3] or ""
     if max(len(number), len(more)) > MAX_DIGITS:

@@ -164,7 +164,10 @@ def test_excludenodes_is_taken_from_every_noderange_and_never_missed() -> None:
         ("nodetype.os=~(", "Unbalanced"),
         ("nodetype.os=~*", "cannot be read"),
         ("==x", "criterion"),
-        ("^nosuchfile", "nosuchfile"),
+        ("=" * 100_000, "criterion"),
+        ("a.b=~*" + "x" * 200, "cannot be read"),
+        ("^nosuchfile", "No such file"),
+        ("^" + "x" * 100_000, "No such file"),
         ("^nested", "in a noderange file"),
     ],
 )
@@ -274,3 +277,13 @@ def test_set_algebra(a: str, b: str) -> None:
 def test_folded_names_expand_to_themselves(chosen: set[str]) -> None:
     assert expand(fold(chosen), CLUSTER) == Expansion(sorted(chosen), [])
     assert names(fold(chosen)) == sorted(chosen)
+
+
+def test_long_text_takes_no_long_time() -> None:
+    for text in (
+        "1" * 100_000 + "+1",
+        "a" * 100_000 + "-b",
+        "n1" * 50_000 + "[1-2]",
+        ("1" * 60_000 + "x") + "+1",
+    ):
+        assert expand(text, CLUSTER).nodes == []
