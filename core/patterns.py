@@ -93,6 +93,8 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
             raise RequestError(f"the pattern refers back to a group ({part})")
         elif kind == "open" and part == "(" and text.startswith("(?", token.start()):
             raise RequestError("the pattern has a (? … ) construct that is not supported")
+        elif part == "[":
+            raise RequestError("the pattern cannot be read: a [ is left open")
         elif part == "{":
             yield kind, r"\{"
         else:
