@@ -1,0 +1,96 @@
+"""Writes docs/reference from the code: the commands from their --help, the tables from their columns.
+
+Run by `make docs`; `tests/integration/test_reference.py` checks that the result is current.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from db.tables import DOCS, TABLES  # noqa: E402
+
+REFERENCE = ROOT / "docs" / "reference"
+NOTE = "<!-- Written by docs/generate.py; change the code instead. -->\n"
+#: Run in a fresh interpreter: call the function that a console script calls.
+CALL = (
+    "import sys, importlib; m, f, *sys.argv = sys.argv[1:]; "
+    "sys.exit(getattr(importlib.import_module(m), f)())"
+)
+SUBCOMMANDS = re.compile(r"\{([\w,-]+)\}")
+
+
+def tables() -> str:
+    """The page of all xCAT tables."""
+    parts = ["# Tables\n", NOTE, "Every column is text; `tabdump -d TABLE` prints the same.\n"]
+    for name, table in sorted(TABLES.items()):
+        parts.append(f"## {name}\n\n{DOCS[name]}\n\n| column | meaning |\n|---|---|")
+        for column in table.columns:
+            key = " (key)" if column.primary_key else ""
+            parts.append(f"| `{column.name}`{key} | {cell(column.doc or '')} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def cell(text: str) -> str:
+    """A text as one cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+
+
+def commands() -> str:
+    """The page of all commands."""
+    parts = ["# Commands\n", NOTE]
+    for words, text in helps():
+        parts.append(f"## {' '.join(words)}\n\n```\n{text.strip()}\n```\n")
+    return "\n".join(parts)
+
+
+def helps() -> Iterator[tuple[list[str], str]]:
+    """Every command, and every sub-command of serval, with its --help."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    with tempfile.TemporaryDirectory() as home:
+        for command, target in sorted(scripts.items()):
+            text = help_of([command], target, home)
+            yield [command], text
+            found = SUBCOMMANDS.search(text) if command == "serval" else None
+            for word in found[1].split(",") if found else ():
+                yield [command, word], help_of([command, word], target, home)
+
+
+def help_of(words: list[str], target: str, home: str) -> str:
+    """What `words --help` prints, run in this process's Python with an empty SERVAL_HOME."""
+    module, _, function = target.partition(":")
+    answer = subprocess.run(
+        [sys.executable, "-c", CALL, module, function, *words, "--help"],
+        cwd=ROOT,
+        env=os.environ | {"SERVAL_HOME": home, "COLUMNS": "100", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if answer.returncode != 0:
+        raise SystemExit(f"{' '.join(words)} --help failed: {answer.stderr.strip()}")
+    return answer.stdout.replace(home, "$SERVAL_HOME")
+
+
+PAGES = {"tables.md": tables, "commands.md": commands}
+
+
+def main() -> None:
+    """Write all pages anew."""
+    REFERENCE.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        (REFERENCE / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
