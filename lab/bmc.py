@@ -39,13 +39,15 @@ class Faults:
 
     `loss` and `duplicate` are fractions of datagrams, each way on its own. `busy` and `reply_lost` are
     numbers of commands still to be hit, ALWAYS for every one: busy refuses chassis commands with C0h,
-    reply_lost executes commands that change the node and keeps the answer.
+    reply_lost executes commands that change the node and keeps the answer. `deaf_to` is the one source
+    address whose datagrams do not arrive: a BMC that another service node still reaches.
     """
 
     latency: float = 0.0
     loss: float = 0.0
     duplicate: float = 0.0
     silent: bool = False
+    deaf_to: str = ""
     wrong_password: bool = False
     busy: int = 0
     reply_lost: int = 0

@@ -49,7 +49,7 @@ class SimControl:
         """The simulator's UDP `port`, `base` address and `count` of BMCs."""
         return self._call("hello")
 
-    def faults(self, where: _Where, **faults: float) -> int:
+    def faults(self, where: _Where, **faults: float | str) -> int:
         """Set these fields of lab.bmc.Faults, leaving the others; how many BMCs that were."""
         return int(self._call("faults", where=where, set=faults)["bmcs"])
 

@@ -35,6 +35,8 @@ class Settings:
     control: str | None = None
     session_s: float = 60.0
     seed: int | None = None
+    #: Faults to start with: where, and fields of lab.bmc.Faults; later ones win.
+    faults: tuple[tuple[str, Json], ...] = ()
 
     def addresses(self) -> list[str]:
         """Every BMC's address, in order.
@@ -62,9 +64,11 @@ class Fleet:
             address: Bmc(address, settings.user, settings.password, settings.powered)
             for address in settings.addresses()
         }
-        self.sessions = SessionTable(settings.session_s)
+        self.sessions = SessionTable(settings.session_s, most=1000 + 4 * settings.count)
         #: Datagrams to an address that is no BMC of ours.
         self.strays = 0
+        for where, changes in settings.faults:
+            self._set_faults(where, changes)
 
     def execute(self, request: object, now: float) -> Json:
         """The answer to one control request; what is wrong with it is said in the answer, never raised."""
@@ -107,12 +111,15 @@ class Fleet:
         return {"port": self.port, "base": self.settings.base, "count": self.settings.count}
 
     def _faults(self, request: Json, now: float) -> Json:
-        changes = check_faults(request.get("set"))
-        chosen = list(self.select(request.get("where")))
+        return {"bmcs": self._set_faults(request.get("where"), request.get("set"))}
+
+    def _set_faults(self, where: object, values: object) -> int:
+        changes = check_faults(values)
+        chosen = list(self.select(where))
         for bmc in chosen:
             for name, value in changes.items():
                 setattr(bmc.faults, name, value)
-        return {"bmcs": len(chosen)}
+        return len(chosen)
 
     def _heal(self, request: Json, now: float) -> Json:
         chosen = list(self.select(request.get("where")))
@@ -133,7 +140,7 @@ class Fleet:
         user, password = request.get("user"), request.get("password")
         if not isinstance(user, str) or not isinstance(password, str):
             raise RequestError("credentials: 'user' and 'password' are strings")
-        secret = check_credentials(user.encode(), password.encode())
+        secret = check_credentials(_bytes(user), _bytes(password))
         chosen = list(self.select(request.get("where")))
         for bmc in chosen:
             bmc.user, bmc.password = secret
@@ -178,7 +185,7 @@ _OPERATIONS: dict[str, Callable[[Fleet, Json, float], Json]] = {
     "totals": Fleet._totals,
 }
 
-#: By name, the type of each fault: bool, int (counted) or float.
+#: By name, the type of each fault: bool, int (counted), float or str (an address).
 _KIND = {name: type(value) for name, value in asdict(Faults()).items()}
 
 
@@ -192,7 +199,7 @@ def check_faults(values: object) -> Json:
     return {str(name): _fault(str(name), value) for name, value in values.items()}
 
 
-def _fault(name: str, value: object) -> bool | int | float:
+def _fault(name: str, value: object) -> bool | int | float | str:
     kind = _KIND.get(name)
     if kind is None:
         raise RequestError(f"unknown fault {name!r}; known: {', '.join(_KIND)}")
@@ -200,6 +207,8 @@ def _fault(name: str, value: object) -> bool | int | float:
         if isinstance(value, bool):
             return value
         raise RequestError(f"fault {name} is true or false, not {value!r}")
+    if kind is str:
+        return _source(name, value)
     if kind is int and isinstance(value, bool):
         return ALWAYS if value else 0
     if kind is int and isinstance(value, int) and value >= ALWAYS:
@@ -209,6 +218,20 @@ def _fault(name: str, value: object) -> bool | int | float:
         return float(value)
     takes = "a whole number, -1 or true for always" if kind is int else f"a number from 0 to {most:g}"
     raise RequestError(f"fault {name} takes {takes}, not {value!r}")
+
+
+def _source(name: str, value: object) -> str:
+    try:
+        return "" if value == "" else str(ipaddress.IPv4Address(str(value)))
+    except ipaddress.AddressValueError as error:
+        raise RequestError(f"fault {name} takes an IPv4 address, or an empty text: {error}") from None
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise RequestError("credentials: 'user' and 'password' are Unicode text") from None
 
 
 def check_credentials(user: bytes, password: bytes) -> tuple[bytes, bytes]:

@@ -10,28 +10,27 @@ from functools import lru_cache
 from struct import unpack_from
 
 from lab import rmcp
-from lab.bmc import ADMIN, BAD_FIELD, BAD_LENGTH, INVALID_COMMAND, NETFN_APP, OK, USER, Bmc
+from lab.bmc import ADMIN, BAD_FIELD, BAD_LENGTH, NETFN_APP, OK, USER, Bmc
+from lab.discovery import DISCOVERY, answer_outside
 
 #: RMCP+ status codes (table 13-15).
-_OK, _BAD_SESSION, _BAD_AUTHENTICATION, _BAD_INTEGRITY = 0x00, 0x02, 0x04, 0x05
+_OK, _NO_RESOURCES, _BAD_SESSION, _BAD_AUTHENTICATION, _BAD_INTEGRITY = 0x00, 0x01, 0x02, 0x04, 0x05
 _BAD_ROLE, _BAD_NAME, _BAD_CODE, _BAD_CONFIDENTIALITY = 0x09, 0x0D, 0x0F, 0x10
 
-_CHANNEL_CAPABILITIES, _CIPHER_SUITES = 0x38, 0x54
 _SET_PRIVILEGE, _CLOSE = 0x3B, 0x3C
 
 #: How far a session sequence number may run ahead of, or lag behind, the highest seen (section 6.12.13).
 _AHEAD, _BEHIND = 16, 16
 #: What a BMC whose password is another one than the tables say answers with.
 _OTHER_PASSWORD = secrets.token_bytes(20)
-_CIPHER_LIST = b"".join(suite.record() for suite in rmcp.SUITES)
 
 
 class Session:
     """One session between a console and one BMC; its keys are None until RAKP 3 was right."""
 
     __slots__ = (
-        "aes", "bmc", "console", "console_random", "highest", "integrity", "privilege", "random", "role",
-        "seen", "sent", "sik", "suite", "touched", "user",
+        "aes", "bmc", "console", "console_random", "highest", "integrity", "privilege", "proof", "random",
+        "role", "seen", "sent", "suite", "touched", "user",
     )  # fmt: skip
 
     def __init__(self, bmc: Bmc, suite: rmcp.Suite, console: bytes, now: float) -> None:
@@ -43,7 +42,7 @@ class Session:
         self.console_random = b""
         self.role = 0
         self.user = b""
-        self.sik: rmcp.HmacKey | None = None
+        self.proof = b""
         self.integrity: rmcp.HmacKey | None = None
         self.aes: rmcp.Aes | None = None
         self.privilege = USER
@@ -76,11 +75,23 @@ def _user_key(session: Session) -> rmcp.HmacKey:
     return _password_key(session.suite, _OTHER_PASSWORD if bmc.faults.wrong_password else bmc.password)
 
 
-class SessionTable:
-    """Every open session of every BMC. Not thread-safe: one loop owns it."""
+def _activate(session: Session, session_key: bytes, number: bytes, now: float) -> None:
+    """Derive the keys (13.32) and what RAKP 4 proves (13.23): that this BMC holds the session key too."""
+    suite, bmc = session.suite, session.bmc
+    key = suite.key(session_key)
+    session.integrity = suite.key(key.digest(b"\x01" * 20))
+    session.aes = rmcp.Aes(key.digest(b"\x02" * 20)[:16])
+    session.proof = key.digest(session.console_random + number + bmc.guid)[: suite.code_length]
+    session.touched = now
+    bmc.counters.sessions += 1
 
-    def __init__(self, lifetime_s: float = 60.0) -> None:
+
+class SessionTable:
+    """Every open session of every BMC, `most` in all. Not thread-safe: one loop owns it."""
+
+    def __init__(self, lifetime_s: float = 60.0, most: int = 1000) -> None:
         self.lifetime_s = lifetime_s
+        self.most = most
         self._sessions: dict[int, Session] = {}
         self._last_id = secrets.randbits(30)
         self._setup: dict[int, Callable[[Bmc, bytes, float], bytes | None]] = {
@@ -119,7 +130,7 @@ class SessionTable:
         if len(datagram) < 21 or datagram[4] != 0 or any(datagram[5:13]) or len(datagram) < 14 + datagram[13]:
             return None
         message = datagram[14 : 14 + datagram[13]]
-        answer = _discovery(message)
+        answer = answer_outside(message)
         return None if answer is None else rmcp.legacy_message(answer)
 
     def _unsealed(self, bmc: Bmc, datagram: bytes, now: float) -> bytes | None:
@@ -132,7 +143,7 @@ class SessionTable:
         payload = payload[: int.from_bytes(datagram[14:16], "little")]
         kind = datagram[5]
         if kind == 0:
-            answer = _discovery(payload)
+            answer = answer_outside(payload)
         else:
             step = self._setup.get(kind)
             answer = step(bmc, payload, now) if step else None
@@ -143,7 +154,7 @@ class SessionTable:
         if len(payload) < 32:
             return None
         console = payload[4:8]
-        status, suite = _choose(payload)
+        status, suite = _choose(payload) if len(self._sessions) < self.most else (_NO_RESOURCES, None)
         if suite is None:
             return bytes((payload[0], status, 0, 0)) + console
         self._last_id = self._last_id % 0xFFFFFFFE + 1
@@ -160,7 +171,7 @@ class SessionTable:
         if session is None or session.bmc is not bmc:
             return bytes((payload[0], _BAD_SESSION, 0, 0)) + bytes(4)
         user, role = payload[28 : 28 + payload[27]], payload[24]
-        if session.sik and (payload[8:24], role, user) != (
+        if session.proof and (payload[8:24], role, user) != (
             session.console_random,
             session.role,
             session.user,
@@ -191,15 +202,10 @@ class SessionTable:
         name = bytes((session.role, len(session.user))) + session.user
         key = _user_key(session)
         if key.digest(session.random + session.console + name) != payload[8:]:
-            return None if session.sik else self._refuse(session, payload, _BAD_CODE)
-        if session.sik is None:
-            session.sik = session.suite.key(key.digest(session.console_random + session.random + name))
-            session.integrity = session.suite.key(session.sik.digest(b"\x01" * 20))
-            session.aes = rmcp.Aes(session.sik.digest(b"\x02" * 20)[:16])
-            session.touched = now
-            bmc.counters.sessions += 1
-        proof = session.sik.digest(session.console_random + payload[4:8] + bmc.guid)
-        return bytes((payload[0], _OK, 0, 0)) + session.console + proof[: session.suite.code_length]
+            return None if session.proof else self._refuse(session, payload, _BAD_CODE)
+        if not session.proof:
+            _activate(session, key.digest(session.console_random + session.random + name), payload[4:8], now)
+        return bytes((payload[0], _OK, 0, 0)) + session.console + session.proof
 
     def _refuse(self, session: Session, payload: bytes, status: int) -> bytes:
         session.bmc.counters.refused_logins += 1
@@ -239,8 +245,8 @@ class SessionTable:
                 return _set_privilege(session, data)
             if command == _CLOSE:
                 return self._close(number, data)
-            if command in _DISCOVERY:
-                return _DISCOVERY[command](data)
+            if command in DISCOVERY:
+                return DISCOVERY[command](data)
         return session.bmc.command(netfn, command, data, session.privilege, now)
 
     def _close(self, number: int, data: bytes) -> bytes:
@@ -277,32 +283,3 @@ def _set_privilege(session: Session, data: bytes) -> bytes:
         return b"\x81"
     session.privilege = level or session.privilege
     return OK + bytes((session.privilege,))
-
-
-def _channel_capabilities(data: bytes) -> bytes:
-    """Get Channel Authentication Capabilities (22.13): IPMI 2.0 only, named users, two-key login off."""
-    if len(data) < 2:
-        return BAD_LENGTH
-    return OK + (b"\x01\x80\x04\x02" if data[0] & 0x80 else b"\x01\x00\x04\x00") + bytes(4)
-
-
-def _cipher_suites(data: bytes) -> bytes:
-    """Get Channel Cipher Suites (22.15): both fit into the first list of 16 bytes."""
-    if len(data) < 3:
-        return BAD_LENGTH
-    start = (data[2] & 0x3F) * 16
-    return OK + b"\x01" + _CIPHER_LIST[start : start + 16]
-
-
-_DISCOVERY: dict[int, Callable[[bytes], bytes]] = {
-    _CHANNEL_CAPABILITIES: _channel_capabilities,
-    _CIPHER_SUITES: _cipher_suites,
-}
-
-
-def _discovery(message: bytes) -> bytes | None:
-    """The answer to a message outside any session."""
-    if not rmcp.well_formed(message) or message[1] >> 2 != NETFN_APP:
-        return None
-    command = _DISCOVERY.get(message[5])
-    return rmcp.response(message, command(message[6:-1]) if command else INVALID_COMMAND)

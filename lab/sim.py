@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from core.errors import RequestError, ServalError
 from lab.bmc import Faults
-from lab.fleet import Settings, check_credentials, check_faults
+from lab.fleet import Json, Settings, check_credentials, check_faults
 from lab.simulator import Simulator
 
 _DESCRIPTION = """\
@@ -19,6 +20,7 @@ suites 3 and 17, power, boot device, and faults. ipmitool, ipmipower, pyghmi and
 _EPILOG = """\
 faults, as NAME[:VALUE]=WHERE, where WHERE is all, an address, or a range A-B:
   silent               never answers
+  deaf_to:ADDRESS      never answers that source address (one service node)
   latency:SECONDS      every answer is that late
   loss:FRACTION        that part of the datagrams is lost, each way
   duplicate:FRACTION   that part of the datagrams arrives twice, each way
@@ -71,7 +73,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser().parse_args(argv)
     try:
         simulator = Simulator(_settings(options))
-        _apply_faults(simulator, options)
     except ServalError as error:
         print(f"serval sim: {error.message}", file=sys.stderr)  # noqa: T201
         return 1
@@ -86,8 +87,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _settings(options: argparse.Namespace) -> Settings:
-    password = _read_password(options.password_file) if options.password_file else options.password.encode()
-    user, password = check_credentials(options.user.encode(), password)
+    password = (
+        _read_password(options.password_file) if options.password_file else os.fsencode(options.password)
+    )
+    user, password = check_credentials(os.fsencode(options.user), password)
     if not 0 <= options.port <= 65535:
         raise RequestError(f"port {options.port}: a UDP port is 0 to 65535")
     return Settings(
@@ -100,6 +103,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         control=options.control,
         session_s=options.session_timeout,
         seed=options.seed,
+        faults=_faults(options),
     )
 
 
@@ -110,34 +114,27 @@ def _read_password(path: Path) -> bytes:
         raise RequestError(f"password file {path} cannot be read: {error.strerror}") from None
 
 
-def _apply_faults(simulator: Simulator, options: argparse.Namespace) -> None:
-    words = [f"latency:{options.latency}=all", *options.fault] if options.latency else options.fault
-    for word in words:
-        where, changes = parse_fault(word)
-        for bmc in simulator.fleet.select(where):
-            for name, value in changes.items():
-                setattr(bmc.faults, name, value)
+def _faults(options: argparse.Namespace) -> tuple[tuple[str, Json], ...]:
+    latency = (("all", {"latency": options.latency}),) if options.latency else ()
+    return (*latency, *(parse_fault(word) for word in options.fault))
 
 
-def parse_fault(word: str) -> tuple[str, dict[str, bool | int | float]]:
+def parse_fault(word: str) -> tuple[str, Json]:
     """Where, and which fields of Faults, a --fault option means.
 
     Raises RequestError, naming the option and its form.
     """
     fault, equals, where = word.partition("=")
-    name, colon, text = fault.partition(":")
+    name, _, text = fault.partition(":")
     if not equals or not where:
         raise RequestError(f"--fault {word}: the form is NAME[:VALUE]=WHERE, for example silent=127.1.0.5")
+    kind = type(getattr(Faults(), name, None))
+    if kind in (float, str) and not text:
+        raise RequestError(f"--fault {word}: {name} needs a value, as in {name}:VALUE={where}")
     try:
-        value = json.loads(text) if colon else True
+        value = text if kind is str else json.loads(text or "true")
     except ValueError:
         raise RequestError(f"--fault {word}: {text!r} is not a number") from None
-    if (
-        name in Faults.__dataclass_fields__
-        and not colon
-        and isinstance(Faults().__getattribute__(name), float)
-    ):
-        raise RequestError(f"--fault {word}: {name} needs a value, as in {name}:0.5={where}")
     return where, check_faults({name: value})
 
 

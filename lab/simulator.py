@@ -149,7 +149,7 @@ class Simulator:
         """One datagram to one BMC, through the faults of the network on its way in and out."""
         faults, counters = bmc.faults, bmc.counters
         counters.datagrams += 1
-        if faults.silent:
+        if faults.silent or (faults.deaf_to and faults.deaf_to == peer[0]):
             return
         for _ in range(self._copies(faults)):
             answer = self.fleet.sessions.handle(bmc, datagram, now)
@@ -189,9 +189,12 @@ class Simulator:
         self._calls.append((request, answer))
         if self._stop:
             raise UnavailableError("the simulator has stopped")
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):
             self._wake_out.send(b"\0")
-        return answer.result(30.0)
+        try:
+            return answer.result(30.0)
+        except TimeoutError:
+            raise UnavailableError("the simulator's loop does not answer; does it run?") from None
 
     def _run_calls(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -208,3 +208,21 @@ def test_the_command_line_serves_until_it_is_asked_to_end(tmp_path: Path) -> Non
         process.terminate()
         assert process.wait(10) == 0
     assert not Path(where).exists()
+
+
+def test_ten_thousand_bmcs_are_small_and_every_one_is_counted(tmp_path: Path) -> None:
+    where = str(tmp_path / "control")
+    command = (sys.executable, "-m", "lab.sim", "--count", "10000", "--control", where)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline().startswith("ready: 10000 BMCs")
+        with SimControl.connect(where) as control:
+            port = control.hello()["port"]
+            hosts = ",".join(f"127.1.{n // 250}.{n % 250}:{port}" for n in range(1, 501))
+            login = ("-h", hosts, "-u", "ADMIN", "-p", "ADMIN", "-D", "LAN_2_0", "-I", "17")
+            _, text = run(tool("ipmipower"), "-F", "100", *login, "--on")
+            assert text.count(": ok") == 500, text
+            executed = control.executed("on")
+        memory = Path(f"/proc/{process.pid}/status").read_text()
+        process.terminate()
+    assert (len(executed), sum(executed.values()), max(executed.values())) == (10000, 500, 1)
+    assert int(memory.split("VmRSS:")[1].split()[0]) < 60_000

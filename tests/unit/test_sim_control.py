@@ -62,6 +62,17 @@ def test_faults_of_the_network(sim: Simulator, console: socket.socket) -> None:
     assert sim.control.counters("127.1.0.1")["127.1.0.1"]["datagrams"] == 2
 
 
+def test_a_bmc_may_be_deaf_to_one_source_and_answer_another(sim: Simulator, console: socket.socket) -> None:
+    console.bind(("127.0.0.2", 0))
+    sim.control.faults("127.1.0.1", deaf_to="127.0.0.2")
+    sim.control.faults("127.1.0.2", deaf_to="127.0.0.3")
+    ping(console, sim, "127.1.0.1", "127.1.0.2")
+    assert console.recvfrom(64)[1][0] == "127.1.0.2"
+    sim.control.faults("127.1.0.1", deaf_to="")
+    ping(console, sim, "127.1.0.1")
+    assert console.recvfrom(64)[1][0] == "127.1.0.1"
+
+
 def test_loss_is_a_part_and_the_same_for_a_seed() -> None:
     def answered() -> list[str]:
         with (
@@ -146,6 +157,7 @@ def test_bad_lines_are_answered_and_the_connection_stays(sim: Simulator, line: b
         ("all", {"busy": -2}, "busy takes a whole number"),
         ("all", {"busy": "x"}, "busy takes a whole number"),
         ("all", {"latency": float("nan")}, "latency takes"),
+        ("all", {"deaf_to": "sn1"}, "deaf_to takes an IPv4 address"),
         ("all", {}, "'set' is an object"),
     ],
 )
@@ -207,6 +219,8 @@ def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         (["--password-file", "/nonexistent"], "/nonexistent cannot be read"),
         (["--fault", "silent"], "the form is"),
         (["--fault", "latency=all"], "needs a value"),
+        (["--fault", "deaf_to=all"], "needs a value"),
+        (["--fault", "asleep=all"], "unknown fault 'asleep'"),
         (["--fault", "loss:much=all"], "'much' is not a number"),
         (["--fault", "silent=127.9.9.9"], "no BMC"),
         (["--latency", "-1"], "latency takes"),
@@ -225,7 +239,15 @@ def test_fault_options() -> None:
     assert parse_fault("silent=127.1.0.5") == ("127.1.0.5", {"silent": True})
     assert parse_fault("busy=all") == ("all", {"busy": -1})
     assert parse_fault("busy:2=all") == ("all", {"busy": 2})
+    assert parse_fault("deaf_to:127.0.0.2=all") == ("all", {"deaf_to": "127.0.0.2"})
     assert parse_fault("loss:0.25=127.1.0.1-127.1.0.9") == ("127.1.0.1-127.1.0.9", {"loss": 0.25})
+
+
+@pytest.mark.parametrize("user", ["x" * 17, 5, "\ud800"])
+def test_credentials_that_ipmi_cannot_carry_are_refused(user: object) -> None:
+    request = {"op": "credentials", "where": "all", "user": user, "password": "hidden"}
+    answer = Fleet(Settings()).execute(request, 0.0)
+    assert not answer["ok"] and "hidden" not in answer["error"]
 
 
 def test_a_stopped_simulator_says_so() -> None:

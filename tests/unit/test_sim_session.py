@@ -203,6 +203,18 @@ def test_quiet_sessions_expire() -> None:
     assert console.ask(*STATUS) is None
 
 
+def test_a_flood_of_open_requests_fills_the_table_and_no_more() -> None:
+    console = make()
+    console.table.most = 10
+    for _ in range(10):
+        console.open()
+    with pytest.raises(Refused, match="1"):
+        console.open()
+    assert len(console.table) == 10
+    console.table.expire(100.0)
+    console.login()
+
+
 def test_presence_ping() -> None:
     ping = bytes.fromhex("06 00 ff 06 00 00 11 be 80 2a 00 00")
     answer = make().send(ping)
