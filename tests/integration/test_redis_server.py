@@ -5,6 +5,7 @@ import signal
 import socket
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ import pytest
 from core.errors import UnavailableError
 from drivers.redisclient import connect
 from drivers.services import redis as embedded
+from drivers.services.redisbinary import find_binary, wheel_binary
 
 
 @pytest.fixture(params=["system", "wheel"])
 def binary(request: pytest.FixtureRequest) -> Path:
-    found = Path("/usr/bin/redis-server") if request.param == "system" else embedded.wheel_binary()
+    found = Path("/usr/bin/redis-server") if request.param == "system" else wheel_binary()
     assert found is not None and found.exists(), f"the {request.param} redis-server is missing"
     return found
 
@@ -105,10 +107,46 @@ def test_a_server_that_dies_at_once_shows_the_end_of_its_log(tmp_path: Path) -> 
     assert "older run" not in caught.value.message
 
 
-def test_no_binary_is_said_plainly(tmp_path: Path) -> None:
+def test_the_system_comes_first_and_the_wheel_is_the_fallback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert find_binary() == Path("/usr/bin/redis-server")
+    ancient = tmp_path / "redis-server"
+    ancient.write_text("#!/bin/sh\necho 'Redis server v=6.0.16 sha=00000000:0'\n")
+    ancient.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert find_binary() == wheel_binary()
+    monkeypatch.setattr("sys.path", [])
+    monkeypatch.setattr("sys.meta_path", [])
+    with pytest.raises(UnavailableError, match=r"redis-server is 6\.0\.16.*install Debian's redis-server"):
+        find_binary()
+
+
+def test_a_missing_binary_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="cannot be started"):
         embedded.start(tmp_path, tmp_path / "log", binary=tmp_path / "redis-server")
 
 
 def test_stopping_spares_a_stranger_with_the_same_number() -> None:
     embedded.stop(os.getpid())
+
+
+def test_a_crash_leaves_a_number_that_is_not_believed(tmp_path: Path, started: list[int]) -> None:
+    stranger = embedded.start(tmp_path / "a", tmp_path / "log")
+    started.append(stranger.pid)
+    mine = embedded.start(tmp_path / "b", tmp_path / "log")
+    os.kill(mine.pid, signal.SIGKILL)
+    assert embedded.wait_gone(mine.pid, 10)
+    (tmp_path / "b" / "redis.pid").write_text(f"{stranger.pid}\n")
+    assert embedded.pid_in(tmp_path / "b") is None
+    assert embedded.pid_in(tmp_path / "a") == stranger.pid
+    again = embedded.start(tmp_path / "b", tmp_path / "log")
+    started.append(again.pid)
+    assert (again.url, again.pid == stranger.pid) == (mine.url, False)
+
+
+def test_many_starters_at_once_start_one_server(tmp_path: Path, started: list[int]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: embedded.start(tmp_path, tmp_path / "log"), range(4)))
+    started.append(found[0].pid)
+    assert len(set(found)) == 1
