@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.entry import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[2]
 HOUSE = ("core", "db", "drivers", "routing", "tasks", "cli", "lab")
 PRODUCT = sorted(
@@ -101,6 +103,19 @@ def test_core_imports_the_standard_library_only(file: Path) -> None:
     assert imported(file) <= allowed
 
 
+@every_module
+def test_imports_inside_functions_give_their_reason(file: Path) -> None:
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    hidden = {
+        node.lineno
+        for function in functions(file)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    first_of_block = {number for number in hidden if number - 1 not in hidden}
+    assert not {number for number in first_of_block if "#" not in "".join(lines[number - 2 : number])}
+
+
 @pytest.mark.parametrize("file", [*PRODUCT, *TESTS], ids=str)
 def test_nothing_is_left_for_later(file: Path) -> None:
     text = (ROOT / file).read_text(encoding="utf-8")
@@ -128,6 +143,12 @@ def scripts() -> dict[str, str]:
 def test_every_command_is_there(command: str, target: str) -> None:
     module, _, name = target.partition(":")
     assert callable(getattr(importlib.import_module(module), name))
+
+
+@pytest.mark.parametrize("command", scripts())
+def test_every_command_knows_its_function(command: str) -> None:
+    module, function = COMMANDS[command]
+    assert callable(getattr(importlib.import_module(module), function))
 
 
 def test_versions_are_pinned_and_hosts_are_not_named() -> None:
