@@ -24,7 +24,9 @@ CALL = (
     "import sys, importlib; m, f, *sys.argv = sys.argv[1:]; "
     "sys.exit(getattr(importlib.import_module(m), f)())"
 )
-SUBCOMMANDS = re.compile(r"\{([\w,-]+)\}")
+#: How argparse lists sub-commands: all in one pair of braces, and one a line.
+BRACES = re.compile(r"\{([\w,-]+)\}")
+LISTED = re.compile(r"^ {2,4}([a-z][\w-]+) {2,}\S", re.MULTILINE)
 
 
 def tables() -> str:
@@ -59,9 +61,14 @@ def helps() -> Iterator[tuple[list[str], str]]:
         for command, target in sorted(scripts.items()):
             text = help_of([command], target, home)
             yield [command], text
-            found = SUBCOMMANDS.search(text) if command == "serval" else None
-            for word in found[1].split(",") if found else ():
+            for word in subcommands(text) if command == "serval" else ():
                 yield [command, word], help_of([command, word], target, home)
+
+
+def subcommands(text: str) -> list[str]:
+    """The sub-commands that a --help names."""
+    found = BRACES.search(text)
+    return found[1].split(",") if found else LISTED.findall(text)
 
 
 def help_of(words: list[str], target: str, home: str) -> str:
