@@ -65,9 +65,13 @@ class Result:
 class Writer:
     """One command's writing of definitions of one type; `source` is what was there before."""
 
-    connection: Connection
     source: DatabaseNodes
     objtype: str
+
+    @property
+    def connection(self) -> Connection:
+        """Of the transaction that all is written in."""
+        return self.source.connection
 
     def create(self, asked: Definitions, force: bool) -> Result:
         """Make objects; one that exists is left alone, or with `force` replaced."""
@@ -141,6 +145,7 @@ class Writer:
         written |= self._write_by_mgt(asked, result)
         result.changed = [name for name in asked if name in written]
         result.created = [name for name in result.changed if name not in existing]
+        self.source.forget()
         if self.objtype == "node":
             result.said.extend(CAPITALS.format(name) for name in result.created if name != name.lower())
         return result

@@ -22,7 +22,6 @@ def names(source: DatabaseNodes, objtype: str) -> list[str]:
 
 
 def read(
-    connection: Connection,
     source: DatabaseNodes,
     objtype: str,
     wanted: Collection[str],
@@ -33,9 +32,9 @@ def read(
     Nodes: with all that they inherit. Groups: what is written for the group itself, and its members.
     """
     if objtype == "node":
-        return read_nodes(connection, wanted, unreadable=unreadable)
+        return read_nodes(source.connection, wanted, unreadable=unreadable)
     if objtype == "group":
-        return _read_groups(connection, source, wanted)
+        return _read_groups(source, wanted)
     return {SITE_OBJECT: dict(source.site)} if SITE_OBJECT in wanted else {}
 
 
@@ -68,9 +67,9 @@ def read_group_rows(connection: Connection, groups: Collection[str]) -> Definiti
     return {name: as_attributes(GROUP, GROUP, rows.get(name, {})) for name in groups}
 
 
-def _read_groups(connection: Connection, source: DatabaseNodes, wanted: Collection[str]) -> Definitions:
+def _read_groups(source: DatabaseNodes, wanted: Collection[str]) -> Definitions:
     known = source.group_names()
-    found = read_group_rows(connection, [name for name in wanted if name in known])
+    found = read_group_rows(source.connection, [name for name in wanted if name in known])
     for name, attributes in found.items():
         attributes.setdefault("grouptype", "static")
         attributes["members"] = ",".join(source.group(name) or ())

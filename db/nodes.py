@@ -16,8 +16,14 @@ class DatabaseNodes:
     """A NodeSource on one connection; what it read once it does not read again."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._values: dict[str, dict[str, Values]] = {}
+
+    def forget(self) -> None:
+        """Read anew from now on: this connection has written."""
+        self._values.clear()
+        for name in ("site", "_nodes", "_members", "_groups"):
+            self.__dict__.pop(name, None)
 
     def nodes(self) -> Mapping[str, Sequence[str]]:
         """Every node with its groups, in the order written in nodelist.groups."""
@@ -49,11 +55,11 @@ class DatabaseNodes:
     @cached_property
     def site(self) -> dict[str, str]:
         """The site table."""
-        return lookup.site_values(self._connection)
+        return lookup.site_values(self.connection)
 
     @cached_property
     def _nodes(self) -> dict[str, list[str]]:
-        rows = self._connection.execute(
+        rows = self.connection.execute(
             select(nodelist.c.node, nodelist.c.groups).where(lookup.enabled(nodelist))
         )
         return {node: split_list(groups) for node, groups in rows}
@@ -69,7 +75,7 @@ class DatabaseNodes:
     @cached_property
     def _groups(self) -> dict[str, Values]:
         columns = ("grouptype", "membergroups", "wherevals")
-        rows = self._connection.execute(
+        rows = self.connection.execute(
             select(nodegroup.c.groupname, *(nodegroup.c[name] for name in columns)).where(
                 lookup.enabled(nodegroup)
             )
@@ -87,7 +93,7 @@ class DatabaseNodes:
         """A table for every node, read once whatever columns are asked for."""
         if table not in self._values:
             unreadable: Unreadable = {}
-            self._values[table] = effective(self._connection, {table: columns}, unreadable=unreadable)
+            self._values[table] = effective(self.connection, {table: columns}, unreadable=unreadable)
         return self._values[table]
 
     def _group(self, name: str, above: frozenset[str]) -> list[str] | None:
@@ -113,7 +119,7 @@ class DatabaseNodes:
     def select(self, criteria: Sequence[selection.Criterion]) -> list[str]:
         """The nodes whose attributes (`os`) or columns (`nodetype.os`) meet every criterion."""
         wanted = {"nodelist": [], **columns_of(one.name for one in criteria)}
-        found = effective(self._connection, wanted, unreadable={})
+        found = effective(self.connection, wanted, unreadable={})
         return [
             node
             for node, values in found.items()

@@ -4,16 +4,25 @@ Revisions are numbered (0001, 0002 …), so a newer one can be told from an olde
 Migrations expand first and contract a release later: a database newer than this program still serves it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from db.engine import one_writer, reading, writing
+from db.engine import one_writer, open_engine, reading, writing
+from db.home import open_home
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: The revision that this program's tables are at.
 HEAD = "0001"
+
+
+def open_database(env: Mapping[str, str] | None = None) -> Engine:
+    """The database of the home that this environment names, made or brought up to date when it needs that."""
+    engine = open_engine(open_home(env).database)
+    upgrade(engine)
+    return engine
 
 
 def upgrade(engine: Engine) -> None:
