@@ -1,0 +1,202 @@
+"""`serval up|down|status|worker|sim`: the embedded cluster on one machine, and single workers.
+
+`up` starts what is missing and returns when it works; `down` ends what `up` started, by process id. The
+processes are sessions of their own; their logs are in SERVAL_HOME/log.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from cli.arguments import Parser, command
+from cli.context import Context
+from cli.power import broker
+from core.errors import RequestError, UnavailableError
+from db.home import Home, open_home
+from db.schema import open_database
+from drivers import leases
+from drivers.services import redis
+from tasks import keeper
+
+READY_S = 30.0
+STOP_S = 20.0
+
+
+@command
+def up(argv: list[str], ctx: Context) -> int:
+    """Start the embedded Redis and this machine's workers."""
+    parser = Parser(ctx, "serval up", description="Start Serval on this machine: Redis, management node.")
+    parser.add_argument("--sn", action="append", default=[], metavar="NAME", help="also start a service node")
+    options = parser.parse_args(argv)
+    home = open_home(ctx.env)
+    open_database(ctx.env)
+    if home.broker is None:
+        found = redis.start(home.path / "redis", home.logs / "redis.log")
+        write_private(home.broker_file, found.url)
+        write_private(home.run / "redis.pid", str(found.pid))
+        ctx.say(f"redis: port {found.port}")
+    names = [(home.name, "mn"), *((name, "sn") for name in options.sn)]
+    for name, role in names:
+        start_worker(ctx, home, name, role)
+    wait_for_leases(home, [name for name, _ in names])
+    for name, role in names:
+        ctx.say(f"{name}: {role} is up")
+    return 0
+
+
+@command
+def down(argv: list[str], ctx: Context) -> int:
+    """Stop what `serval up` started."""
+    parser = Parser(ctx, "serval down", description="Stop the workers and the embedded Redis.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these workers")
+    options = parser.parse_args(argv)
+    home = open_home(ctx.env)
+    files = sorted(home.run.glob("worker-*.pid"))
+    chosen = {name_of(file): file for file in files}
+    for name in options.names:
+        if name not in chosen:
+            raise RequestError(f"no worker {name} was started here by: serval up")
+    for name in options.names or sorted(chosen, key=lambda found: found == home.name):
+        end(chosen[name], signal.SIGTERM)
+        ctx.say(f"{name}: stopped")
+    if not options.names:
+        pid_file = home.run / "redis.pid"
+        if pid_file.exists():
+            redis.stop(int(pid_file.read_text()))
+            pid_file.unlink()
+            ctx.say("redis: stopped")
+    return 0
+
+
+@command
+def status(argv: list[str], ctx: Context) -> int:
+    """Whether everything that was started is alive; 0 when it is."""
+    Parser(ctx, "serval status", description="Show what of Serval runs on this machine.").parse_args(argv)
+    home = open_home(ctx.env)
+    well = True
+    ctx.say(f"home: {home.path}")
+    try:
+        leases.read(leases.connect(broker(home)))
+        ctx.say("redis: answers")
+    except UnavailableError as error:
+        well = False
+        ctx.say(f"redis: {error.message}")
+    open_database(ctx.env)
+    ctx.say("database: answers")
+    for file in sorted(home.run.glob("worker-*.pid")):
+        alive = is_worker(read_pid(file))
+        well = well and alive
+        ctx.say(f"{name_of(file)}: {'runs' if alive else 'is gone; its log is in ' + str(home.logs)}")
+    return 0 if well else 1
+
+
+@command
+def worker(argv: list[str], ctx: Context) -> int:
+    """Be the management node or a service node, in the foreground, until told to stop."""
+    parser = Parser(
+        ctx, "serval worker", description="Be a management node or service node until SIGTERM or Ctrl-C."
+    )
+    parser.add_argument("name", nargs="?", help="which MN or SN this is (default: the `name` setting)")
+    parser.add_argument("--mn", action="store_true", help="be the management node: supervise jobs too")
+    options = parser.parse_args(argv)
+    own = open_home(ctx.env)
+    name = options.name or own.name
+    home = open_home({**ctx.env, "SERVAL_NAME": name})
+    return keeper.work(home, is_mn=options.mn)
+
+
+def start_worker(ctx: Context, home: Home, name: str, role: str) -> None:
+    """Start one worker in a session of its own, unless it runs already."""
+    pid_file = home.run / f"worker-{name}.pid"
+    if is_worker(read_pid(pid_file)):
+        return
+    command_line = [sys.executable, "-m", "cli.main", "serval", "worker", name]
+    if role == "mn":
+        command_line.append("--mn")
+    environment = {**ctx.env, "SERVAL_HOME": str(home.path), "SERVAL_NAME": name}
+    with (home.logs / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            command_line,
+            env=environment,
+            cwd=Path(__file__).resolve().parent.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    pid_file.write_text(str(process.pid))
+
+
+def wait_for_leases(home: Home, names: list[str]) -> None:
+    """Return when every worker beats; raises UnavailableError when one ends or does not come."""
+    client = leases.connect(broker(home))
+    deadline = time.monotonic() + READY_S
+    first: dict[str, int] = {}
+    while True:
+        found = leases.read_all(client)
+        missing = []
+        for name in names:
+            beat = found[name].beat if name in found else None
+            if beat is None or beat == first.setdefault(name, beat):
+                missing.append(name)
+            if not is_worker(read_pid(home.run / f"worker-{name}.pid")):
+                raise UnavailableError(f"the worker of {name} ended at once: {last_line(home, name)}")
+        if not missing:
+            return
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"no sign of life from {', '.join(missing)}; see {home.logs}")
+        time.sleep(0.2)
+
+
+def last_line(home: Home, name: str) -> str:
+    """The last line of a worker's log."""
+    log = home.logs / f"{name}.log"
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return f"{lines[-1] if lines else 'nothing was said'} ({log})"
+
+
+def read_pid(file: Path) -> int:
+    """The process id in a file, 0 when there is none."""
+    try:
+        return int(file.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def is_worker(pid: int) -> bool:
+    """Whether this process id is a Serval worker: ids are used again."""
+    if pid <= 0:
+        return False
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return b"worker" in words and state != "Z"
+
+
+def name_of(file: Path) -> str:
+    """`sn1` of worker-sn1.pid."""
+    return file.stem.removeprefix("worker-")
+
+
+def end(pid_file: Path, number: signal.Signals) -> None:
+    """Send a signal to the worker of a pid file and wait until it is gone."""
+    pid = read_pid(pid_file)
+    deadline = time.monotonic() + STOP_S
+    while is_worker(pid):
+        os.kill(pid, number)
+        time.sleep(0.2)
+        if time.monotonic() > deadline:
+            number = signal.SIGKILL
+    pid_file.unlink(missing_ok=True)
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner may read."""
+    file.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text)

@@ -1,0 +1,89 @@
+"""The Celery app of an instance: one table of settings, each with its reason (docs/adr/0006).
+
+Celery carries, the database knows: no result backend in Redis, no late acknowledgement, no retry, no expiry.
+"""
+
+import ctypes
+import logging
+import signal
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_process_init
+
+from core.errors import UnavailableError
+from db.home import Home
+
+#: prctl(2): the signal a process gets when its parent dies.
+PR_SET_PDEATHSIG = 1
+
+SETTINGS: dict[str, Any] = {
+    # What travels is JSON: ids and names.
+    "task_serializer": "json",
+    "accept_content": ["json"],
+    # An attempt is never redelivered by the broker: failover belongs to the supervisor alone.
+    "task_acks_late": False,
+    "task_reject_on_worker_lost": False,
+    # Nothing waits inside a worker, so nothing is stranded with it.
+    "worker_prefetch_multiplier": 1,
+    "worker_disable_prefetch": True,
+    "worker_enable_prefetch_count_reduction": False,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    # Outcomes are rows.
+    "task_ignore_result": True,
+    "task_store_errors_even_if_ignored": False,
+    # For Flower.
+    "task_track_started": True,
+    "worker_send_task_events": True,
+    "task_send_sent_event": True,
+    # Workers wait for Redis for ever, publishers do not.
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.2},
+    "broker_pool_acquire_timeout": 5,
+    "task_routes": ("routing.router.route",),
+    "worker_hijack_root_logger": False,
+    "worker_redirect_stdouts": False,
+}
+#: A worker blocks on Redis for about a second at a time, so a longer silence means that the line is cut.
+WORKER_TRANSPORT = {
+    "socket_timeout": 15,
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    "health_check_interval": 5,
+}
+PUBLISHER_TRANSPORT = WORKER_TRANSPORT | {"socket_timeout": 3}
+
+
+def create_app(home: Home, *, publisher: bool = False) -> Celery:
+    """The app of this home. Raises UnavailableError when no broker is configured or started."""
+    broker = home.broker_url()
+    if broker is None:
+        raise UnavailableError(
+            f"no Redis: {home.broker_file} does not exist. Start the embedded one with: serval up"
+        )
+    app = Celery("serval", broker=broker, include=["tasks.power"])
+    app.conf.update(SETTINGS)
+    app.conf.broker_transport_options = PUBLISHER_TRANSPORT if publisher else WORKER_TRANSPORT
+    return app
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def die_with_the_worker(**_: Any) -> None:
+    """A pool process whose worker was killed must not go on sending: the kernel ends it too."""
+    die_with_parent()
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def log_plainly(loglevel: Any = None, **_: Any) -> None:
+    """One line an outcome, to standard error; the keeper keeps the file."""
+    logging.basicConfig(
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("celery.app.trace").setLevel(logging.WARNING)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent dies (Linux)."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)

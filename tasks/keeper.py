@@ -1,0 +1,199 @@
+"""`serval worker`: the process that is an MN or an SN. It keeps one Celery worker for each queue class.
+
+Each worker has a process pool of its own, so that nobody's bulk job delays an `rpower n1 stat`. The keeper
+holds the lease (a beat every half second), starts a worker again that ended, and on a management node runs
+the supervisor. Workers die with the keeper.
+"""
+
+import importlib.metadata
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.errors import RequestError, ServalError, UnavailableError
+from core.lease import Lease
+from db import members
+from db.engine import open_engine, reading, writing
+from db.home import Home
+from db.schema import upgrade
+from drivers import leases
+from drivers.seal import make_key
+from tasks.app import create_app, die_with_parent
+from tasks.supervise import supervise
+
+log = logging.getLogger(__name__)
+
+BEAT_S = 0.5
+DATABASE_LOOK_S = 1.0
+STOP_S = 15.0
+RESTART_S = 1.0
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class QueueClass:
+    """One queue of a host: its suffix and how many pool processes work on it."""
+
+    suffix: str
+    children: int
+
+
+def queue_classes() -> list[QueueClass]:
+    """Small interactive work, and batches of big jobs with a process for each core."""
+    return [QueueClass("", 1), QueueClass(".bulk", os.cpu_count() or 1)]
+
+
+@dataclass(slots=True)
+class Keeper:
+    """One MN or SN. `run` blocks until a signal or `stop`."""
+
+    home: Home
+    is_mn: bool
+    stop: threading.Event = field(default_factory=threading.Event)
+    _workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _database_ok: bool = True
+
+    def run(self) -> int:
+        """Join, keep the workers running, beat; returns the exit status."""
+        self._join()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop.set())
+        threads = [self._thread(self._look_at_database)]
+        for kind in queue_classes():
+            self._start(kind)
+        threads.append(self._thread(self._hold_lease))
+        if self.is_mn:
+            threads.append(self._thread(self._supervise))
+        self._keep()
+        self._end_workers()
+        for thread in threads:
+            thread.join(timeout=3)
+        return 0
+
+    def _join(self) -> None:
+        engine = open_engine(self.home.database)
+        upgrade(engine)
+        public = make_key(self.home.keys, self.home.name)
+        with writing(engine) as connection:
+            members.join(connection, self.home.name, public, time.time())
+
+    # -- workers -----------------------------------------------------------------------------------
+
+    def _start(self, kind: QueueClass) -> None:
+        name = self.home.name + kind.suffix
+        command = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--queues", name]
+        command += ["--hostname", f"{name}@{socket.gethostname()}", "--concurrency", str(kind.children)]
+        command += ["--without-gossip", "--without-mingle", "--task-events", "--loglevel", "WARNING"]
+        environment = os.environ | {"SERVAL_HOME": str(self.home.path), "SERVAL_NAME": self.home.name}
+        environment["PYTHONWARNINGS"] = "ignore::celery.platforms.SecurityWarning"
+        self._workers[name] = subprocess.Popen(
+            command, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent
+        )
+
+    def _keep(self) -> None:
+        """Start again what ended. On the main thread: a child dies with the thread that started it."""
+        while not self.stop.wait(RESTART_S):
+            for kind in queue_classes():
+                name = self.home.name + kind.suffix
+                status = self._workers[name].poll()
+                if status is not None:
+                    log.warning(
+                        "the worker of queue %s ended with status %d; starting it again", name, status
+                    )
+                    self._start(kind)
+
+    def _end_workers(self) -> None:
+        """A warm stop: tasks in hand may end, then whatever is left is killed."""
+        for worker in self._workers.values():
+            worker.terminate()
+        deadline = time.monotonic() + STOP_S
+        for worker in self._workers.values():
+            try:
+                worker.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                worker.kill()
+                worker.wait()
+
+    # -- threads -----------------------------------------------------------------------------------
+
+    def _thread(self, target: object) -> threading.Thread:
+        thread = threading.Thread(target=target, daemon=True)  # type: ignore[arg-type]
+        thread.start()
+        return thread
+
+    def _hold_lease(self) -> None:
+        client = leases.connect(self.home.broker_url() or "")
+        boot, beat = secrets.token_hex(6), 0
+        aliases = host_names()
+        while True:
+            beat += 1
+            lease = Lease(
+                name=self.home.name,
+                beat=beat,
+                boot=boot,
+                release=importlib.metadata.version("serval-cluster"),
+                role="mn" if self.is_mn else "sn",
+                aliases=aliases if self.is_mn or self.home.name in aliases else (),
+                database_ok=self._database_ok,
+                load={"children": float(os.cpu_count() or 1), "pid": float(os.getpid())},
+            )
+            try:
+                leases.publish(client, lease)
+            except UnavailableError as error:
+                log.warning("%s", error.message)
+            if self.stop.wait(BEAT_S):
+                break
+        try:
+            leases.withdraw(client, self.home.name)
+        except UnavailableError as error:
+            log.warning("%s", error.message)
+
+    def _look_at_database(self) -> None:
+        """The lease says whether the database can be reached; a hanging look counts as no."""
+        engine = open_engine(self.home.database)
+        while not self.stop.wait(DATABASE_LOOK_S):
+            try:
+                with reading(engine) as connection:
+                    members.keys(connection)
+                self._database_ok = True
+            except ServalError as error:
+                self._database_ok = False
+                log.warning("%s", error.message)
+
+    def _supervise(self) -> None:
+        supervise(self.home, create_app(self.home, publisher=True), self.stop)
+
+
+def host_names() -> tuple[str, ...]:
+    """The short and the full name of this host."""
+    name = socket.gethostname()
+    return tuple(dict.fromkeys([name, name.partition(".")[0], socket.getfqdn()]))
+
+
+def work(home: Home, *, is_mn: bool) -> int:
+    """Be the MN or SN that `home` names until told to stop. Raises ServalError when it cannot start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    url = home.broker_url()
+    if url is None:
+        raise UnavailableError(f"no Redis: {home.broker_file} does not exist; start it with: serval up")
+    if not is_mn and home.database.startswith("sqlite:"):
+        refuse_foreign_sqlite(home)
+    return Keeper(home, is_mn).run()
+
+
+def refuse_foreign_sqlite(home: Home) -> None:
+    """A service node on another host cannot share a SQLite file with the management node (PROTOCOL)."""
+    file = Path(home.database.removeprefix("sqlite:///"))
+    if not file.exists():
+        raise RequestError(
+            f"{file} does not exist: a service node on another host needs PostgreSQL. Set `database` in "
+            "serval.toml to the URL that the management node uses"
+        )

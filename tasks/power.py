@@ -1,0 +1,41 @@
+"""rpower and rsetboot on a service node: the task that one attempt is (xCAT rpower(1), rsetboot(1))."""
+
+import os
+from functools import cache
+
+from celery import shared_task
+from drivers.bmc.pyghmi_driver import PyghmiDriver
+
+from core.errors import UnavailableError
+from db.home import open_home
+from drivers import wake
+from drivers.bmc.engine import Engine
+from drivers.redisclient import connect
+from routing.agent import Agent
+
+
+@shared_task(name="power")  # type: ignore[untyped-decorator]
+def power(*, attempt: int, job: int, sn: str, nodes: str, label: str) -> str:
+    """Do one attempt; everything but its number is for people who look at Flower."""
+    return agent(os.getpid()).work(attempt)
+
+
+@cache
+def agent(pid: int) -> Agent:
+    """The agent of this process; a forked child gets its own."""
+    home = open_home()
+    client = connect(home.broker_url() or "")
+
+    def ring() -> None:
+        try:
+            wake.ring(client)
+        except UnavailableError:
+            return  # the supervisor looks by itself
+
+    return Agent(home, Engine(), fallback, ring)
+
+
+@cache
+def fallback() -> PyghmiDriver:
+    """pyghmi, for the BMCs that the engine does not understand; one for the process, it has one thread."""
+    return PyghmiDriver()

@@ -1,0 +1,139 @@
+"""Running the supervisor on a management node: its clock, its ears, its hands.
+
+The loop itself never waits for Redis: leases are read, the bell is heard and attempts are published by
+threads of their own, so that a frozen Redis cannot make the loop miss beats in the database.
+"""
+
+import logging
+import os
+import queue
+import secrets
+import socket
+import threading
+import time
+
+from celery import Celery
+from kombu.exceptions import KombuError, OperationalError
+
+from core.errors import ServalError, UnavailableError
+from core.lease import Reading
+from db.engine import open_engine
+from db.home import Home
+from drivers import leases, wake
+from routing.authority import boottime
+from routing.credentials import BmcCredentials
+from routing.supervisor import Parcel, Supervisor
+
+log = logging.getLogger(__name__)
+
+#: The loop looks so often without being woken.
+TURN_S = 0.2
+#: A reading of the leases older than this is no reading.
+FRESH_S = 0.7
+
+
+class LeaseReader:
+    """Reads all leases every TURN_S in a thread; `latest` is None while Redis does not answer."""
+
+    def __init__(self, url: str, stop: threading.Event) -> None:
+        self._client = leases.connect(url)
+        self._stop = stop
+        self._last: tuple[float, Reading] | None = None
+        threading.Thread(target=self._loop, name="leases", daemon=True).start()
+
+    def latest(self) -> Reading | None:
+        """The newest reading, if it is fresh."""
+        last = self._last
+        return last[1] if last and boottime() - last[0] < FRESH_S else None
+
+    def _loop(self) -> None:
+        while not self._stop.wait(TURN_S):
+            try:
+                asked = boottime()
+                self._last = (asked, leases.read(self._client))
+            except UnavailableError as error:
+                log.warning("%s", error.message)
+
+
+class Bell:
+    """Sets an event when somebody rings."""
+
+    def __init__(self, url: str, stop: threading.Event) -> None:
+        self.rung = threading.Event()
+        self._client = leases.connect(url)
+        self._stop = stop
+        threading.Thread(target=self._loop, name="bell", daemon=True).start()
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            try:
+                if wake.wait(self._client, 0.5):
+                    self.rung.set()
+            except UnavailableError:
+                self._stop.wait(TURN_S)
+
+
+class Publisher:
+    """Hands attempts to Celery in a thread. A lost one is published again by the supervisor."""
+
+    def __init__(self, app: Celery, stop: threading.Event) -> None:
+        self._app = app
+        self._stop = stop
+        self._waiting: queue.Queue[Parcel] = queue.Queue()
+        threading.Thread(target=self._loop, name="publisher", daemon=True).start()
+
+    def __call__(self, parcel: Parcel) -> bool:
+        """Take a parcel; the answer is that it was taken."""
+        self._waiting.put(parcel)
+        return True
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            try:
+                parcel = self._waiting.get(timeout=TURN_S)
+            except queue.Empty:
+                continue
+            try:
+                self._send(parcel)
+            except (OperationalError, KombuError, OSError) as error:
+                log.warning("attempt %d not published: %s", parcel.attempt, type(error).__name__)
+
+    def _send(self, parcel: Parcel) -> None:
+        about = {"job": parcel.job, "sn": parcel.sn, "nodes": parcel.nodes, "label": parcel.label}
+        self._app.send_task("power", kwargs={"attempt": parcel.attempt, **about}, queue=parcel.queue)
+
+
+def supervise(home: Home, app: Celery, stop: threading.Event) -> None:
+    """Step all jobs until `stop` is set."""
+    url = home.broker_url() or ""
+    engine = open_engine(home.database)
+    reader, bell = LeaseReader(url, stop), Bell(url, stop)
+    supervisor = Supervisor(
+        name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
+        engine=engine,
+        credentials=BmcCredentials(engine),
+        publish=Publisher(app, stop),
+        clock=boottime,
+        wall=time.time,
+        home_name=home.name,
+    )
+    while not stop.is_set():
+        bell.rung.wait(TURN_S)
+        bell.rung.clear()
+        turn(supervisor, reader.latest(), stop)
+    try:
+        supervisor.leave()
+    except ServalError as error:
+        log.warning("%s", error.message)
+
+
+def turn(supervisor: Supervisor, seen: Reading | None, stop: threading.Event) -> None:
+    """One step; what goes wrong is logged, and the next one begins from what the database says."""
+    try:
+        supervisor.step(seen)
+    except ServalError as error:
+        log.warning("%s", error.message)
+        stop.wait(TURN_S)
+    except Exception:
+        log.exception("the supervisor stumbled")
+        stop.wait(TURN_S)
