@@ -12,15 +12,17 @@ from core.errors import NoBmcAddress, NodeError, UnsupportedAction
 
 #: The columns that `choose` needs, by table.
 COLUMNS = {"nodehm": ["power", "mgt"], "ipmi": ["bmc", "username", "password"]}
+IPMI_PORT = 623
 LONGEST_IPMI_USER = 16
 LONGEST_IPMI_PASSWORD = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A BMC as the tables describe it; `host` may be a name."""
+    """A BMC as the tables describe it; `host` may be a name, `port` is UDP."""
 
     host: str
+    port: int
     username: str = field(repr=False)
     password: str = field(repr=False)
 
@@ -47,7 +49,20 @@ def choose(node: str, values: Mapping[str, str], default: tuple[str, str] | None
             "or the row key=ipmi of the passwd table"
         )
     check_lengths(username, password)
-    return Access(host, username, password)
+    return Access(*split_port(host), username, password)
+
+
+def split_port(text: str) -> tuple[str, int]:
+    """Host and UDP port of `10.0.0.7`, `bmc7:6230` or `[fd00::7]:6230`; 623 where no port is written.
+
+    Raises NoBmcAddress when the port is none.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or (":" in host and not host.endswith("]")):
+        return text.strip("[]"), IPMI_PORT
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise NoBmcAddress(f"the BMC address '{text}' has no valid port")
+    return host.strip("[]"), int(port)
 
 
 def check_lengths(username: str, password: str) -> None:

@@ -97,13 +97,9 @@ class Agent:
         except RequestError as error:
             held.fail(held.claimed.nodes, type(error).__name__, error.message)
             return
-        targets = {
-            node: Target(node, address, user.encode(), password.encode())
-            for node, (address, user, password) in found.items()
-            if node in held.claimed.nodes
-        }
-        held.fail(held.claimed.nodes - targets.keys(), "RequestError", "the attempt holds no address for it")
-        self._run(held, self._driver, spec, list(targets.values()))
+        held.fail(held.claimed.nodes - found.keys(), "RequestError", "the attempt holds no address for it")
+        wanted = [node for node in found if node in held.claimed.nodes]
+        self._run(held, self._driver, spec, [target(node, *found[node]) for node in wanted])
 
     def _run(self, held: Held, driver: Driver, spec: jobspec.JobSpec, targets: list[Target]) -> None:
         timing = Timing(spec.timeout_s, spec.retries)
@@ -175,8 +171,7 @@ class Agent:
             return
         spec = jobspec.from_text(held.claimed.spec)
         found = read_blob(open_sealed(self._home.keys, held.claimed.sn, held.claimed.sealed))
-        targets = [Target(n, found[n][0], found[n][1].encode(), found[n][2].encode()) for n in nodes]
-        self._run(held, self._fallback(), spec, targets)
+        self._run(held, self._fallback(), spec, [target(node, *found[node]) for node in nodes])
 
     # -- beating -----------------------------------------------------------------------------------
 
@@ -209,3 +204,8 @@ class Agent:
     def _forget(self, held: Held) -> None:
         self._authority.lost(held.claimed.id)
         self._held.pop(held.claimed.id, None)
+
+
+def target(node: str, address: str, port: int, user: str, password: str) -> Target:
+    """One BMC as the drivers take it."""
+    return Target(node, address, user.encode(), password.encode(), port)
