@@ -93,6 +93,8 @@ def _settings(options: argparse.Namespace) -> Settings:
     user, password = check_credentials(os.fsencode(options.user), password)
     if not 0 <= options.port <= 65535:
         raise RequestError(f"port {options.port}: a UDP port is 0 to 65535")
+    if not options.session_timeout > 0:
+        raise RequestError(f"session-timeout {options.session_timeout}: it is more than 0 seconds")
     return Settings(
         count=options.count,
         base=options.base,

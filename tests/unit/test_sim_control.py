@@ -215,6 +215,7 @@ def test_a_port_in_use_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         (["--base", "bmc1"], "'bmc1'"),
         (["--base", "255.255.255.255", "--count", "2"], "cannot hold 2"),
         (["--port", "70000"], "port 70000"),
+        (["--session-timeout", "nan"], "more than 0"),
         (["--password", "x" * 21], "at most 16 bytes of user and 20"),
         (["--password-file", "/nonexistent"], "/nonexistent cannot be read"),
         (["--fault", "silent"], "the form is"),
