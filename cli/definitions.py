@@ -75,8 +75,9 @@ def rmdef(argv: list[str], ctx: Context) -> int:
         for objtype in types:
             writer = Writer(source, objtype)
             wanted = names(source, objtype) if text is None else existing_or_new(text, objtype, source, ctx)
-            there = [name for name in wanted if name in writer.existing()]
-            missing += [NOT_FOUND.format(name, objtype) for name in wanted if name not in writer.existing()]
+            existing = writer.existing()
+            there = [name for name in wanted if name in existing]
+            missing += [NOT_FOUND.format(name, objtype) for name in wanted if name not in existing]
             writer.remove(there)
             removed += len(there)
     for sentence in missing:

@@ -87,7 +87,7 @@ def _make_engine(url: str) -> Engine:
 
 
 def _sqlite(url: URL) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": LOCK_WAIT})
+    engine = create_engine(url, connect_args={} if "timeout" in url.query else {"timeout": LOCK_WAIT})
 
     @event.listens_for(engine, "do_connect")
     def create_private(_dialect: Any, _record: Any, arguments: list[Any], _options: Any) -> None:

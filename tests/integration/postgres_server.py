@@ -1,0 +1,101 @@
+"""A PostgreSQL server of our own on a free loopback port, for one run of the tests."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from sqlalchemy import URL, create_engine, text
+from sqlalchemy.exc import OperationalError
+
+PASSWORD = "loopback-only"
+PATIENCE = 30
+#: Durability is the server's business, not these tests'.
+SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200", "log_statement": "none"}
+
+
+def binaries() -> Path | None:
+    """Where initdb and postgres are, the newest version of them; None when PostgreSQL is not installed."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    here = shutil.which("initdb")
+    return found[-1].parent if found else Path(here).parent if here else None
+
+
+class PostgresServer:
+    """Started by `start`, ended by `stop`; databases are made from templates."""
+
+    def __init__(self, programs: Path) -> None:
+        self._programs = programs
+        self._home = Path(tempfile.mkdtemp(prefix="serval-postgres-"))
+        self._process: subprocess.Popen[bytes] | None = None
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+
+    def url(self, database: str) -> str:
+        """The SQLAlchemy URL of a database, password and all."""
+        made = URL.create("postgresql+psycopg2", "serval", PASSWORD, "127.0.0.1", self.port, database)
+        return made.render_as_string(hide_password=False)
+
+    def start(self) -> None:
+        """Make the data directory and run the server until it answers."""
+        secret = self._home / "password"
+        secret.write_text(PASSWORD)
+        if os.getuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(self._home, user.pw_uid, user.pw_gid)
+            os.chown(secret, user.pw_uid, user.pw_gid)
+        make = ["initdb", "-D", "data", "-U", "serval", "-A", "scram-sha-256", "--pwfile=password"]
+        self._run([*make, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]).check_returncode()
+        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        with (self._home / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [*self._as_user(), str(self._programs / "postgres"), "-D", "data", "-h", "127.0.0.1",
+                 "-p", str(self.port), "-k", str(self._home), *options],
+                cwd=self._home, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self._wait()
+
+    def stop(self) -> None:
+        """End the server and remove what it wrote."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait(PATIENCE)
+        shutil.rmtree(self._home)
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside of any transaction, as CREATE DATABASE wants it."""
+        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        try:
+            with engine.connect() as connection:
+                connection.execute(text(statement))
+        finally:
+            engine.dispose()
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[bytes]:
+        program = str(self._programs / command[0])
+        return subprocess.run(
+            [*self._as_user(), program, *command[1:]], cwd=self._home, capture_output=True, check=False
+        )
+
+    def _as_user(self) -> list[str]:
+        """PostgreSQL refuses to run as root."""
+        if os.getuid() != 0:
+            return []
+        return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
+
+    def _wait(self) -> None:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.execute("SELECT 1")
+                return
+            except OperationalError:
+                if time.monotonic() > end:
+                    raise RuntimeError((self._home / "log").read_text()) from None
+                time.sleep(0.05)
