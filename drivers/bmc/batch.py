@@ -1,19 +1,20 @@
-"""A batch in flight: its targets that wait, its conversations, and who is told what."""
+"""A batch in flight, for any driver: its targets that wait, its conversations, and who is told what."""
 
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from threading import Event
+from typing import Generic, Protocol, TypeVar
 
 from drivers.bmc.chassis import order_of
 from drivers.bmc.contract import Command, Gate, Reply, Target, Timing
-from drivers.bmc.session import Session
 
+Talk = TypeVar("Talk")
 log = logging.getLogger(__name__)
 
 
-class EngineBatch:
-    """One call of `Engine.run`; everything but the public methods belongs to the engine's thread."""
+class RunningBatch(Generic[Talk]):
+    """One call of a driver's `run`; `Talk` is the driver's own conversation with one BMC."""
 
     def __init__(
         self,
@@ -23,14 +24,14 @@ class EngineBatch:
         gate: Gate,
         on_reply: Callable[[Reply], None],
         post: Callable[[Callable[[], None]], None],
-        engine: "BatchOwner",
+        owner: "BatchOwner[Talk]",
     ) -> None:
         self.order = order_of(command)
         self.timing = timing
         self.waiting = deque(targets)
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, Talk] = {}
         self._gate, self._on_reply = gate, on_reply
-        self._post, self._engine = post, engine
+        self._post, self._owner = post, owner
         self._left, self._silent = len(targets), 0
         self._settled, self._done = Event(), Event()
         self._look()
@@ -40,16 +41,16 @@ class EngineBatch:
     def permit(self, nodes: Collection[str]) -> None:
         """These requested nodes are marked `issued`: send."""
         names = tuple(nodes)
-        self._post(lambda: self._engine.permit(self, names))
+        self._post(lambda: self._owner.permit(self, names))
 
     def refuse(self, nodes: Collection[str]) -> None:
         """These requested nodes are no longer ours: answer DROPPED."""
         names = tuple(nodes)
-        self._post(lambda: self._engine.abandon(self, names))
+        self._post(lambda: self._owner.abandon(self, names))
 
     def abandon(self) -> None:
         """End every target that has no reply yet."""
-        self._post(lambda: self._engine.abandon(self, None))
+        self._post(lambda: self._owner.abandon(self, None))
 
     def wait_settled(self, timeout_s: float | None = None) -> bool:
         """Block until only silent BMCs (or nothing) are left; False when `timeout_s` ran out first."""
@@ -59,14 +60,14 @@ class EngineBatch:
         """Block until every target has its reply; False when `timeout_s` ran out first."""
         return self._done.wait(timeout_s)
 
-    # -- the engine's thread -----------------------------------------------------------------------
+    # -- the driver's thread -----------------------------------------------------------------------
 
-    def ask(self, session: Session) -> bool:
-        """Ask the gate on behalf of a session; False when it could not be asked."""
+    def ask(self, node: str, sends: str) -> bool:
+        """Ask the gate on behalf of a node; False when it could not be asked."""
         try:
-            self._gate.request(session.node, session.sends)
+            self._gate.request(node, sends)
         except Exception:
-            log.exception("the gate failed to take the request of %s; nothing is sent", session.node)
+            log.exception("the gate failed to take the request of %s; nothing is sent", node)
             return False
         return True
 
@@ -102,13 +103,11 @@ class EngineBatch:
             self._settled.clear()
 
 
-class BatchOwner:
-    """What a batch asks of its engine, in the engine's thread."""
+class BatchOwner(Protocol[Talk]):
+    """What a batch asks of its driver, in the driver's thread."""
 
-    def permit(self, batch: EngineBatch, nodes: Sequence[str]) -> None:
+    def permit(self, batch: RunningBatch[Talk], nodes: Sequence[str]) -> None:
         """The gate said yes to `nodes`."""
-        raise NotImplementedError
 
-    def abandon(self, batch: EngineBatch, nodes: Sequence[str] | None) -> None:
+    def abandon(self, batch: RunningBatch[Talk], nodes: Sequence[str] | None) -> None:
         """End `nodes` (None: all) with what is known."""
-        raise NotImplementedError

@@ -4,7 +4,6 @@ Datagrams are drained before any timer is looked at, so that a machine that lags
 answered long ago; new conversations start in small portions, so that their answers fit the socket's buffer.
 """
 
-import ipaddress
 import logging
 import os
 import select
@@ -19,9 +18,9 @@ from time import monotonic, sleep
 from typing import Any
 
 from core.power import may_repeat
-from drivers.bmc.batch import BatchOwner, EngineBatch
+from drivers.bmc.batch import RunningBatch
 from drivers.bmc.contract import Command, Gate, Reply, Target, Timing
-from drivers.bmc.replies import Replies
+from drivers.bmc.replies import Replies, endpoint_of
 from drivers.bmc.session import Pace, Session
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,7 @@ _LONG_S = 3600.0
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 
 
-class Engine(BatchOwner):
+class Engine:
     """Runs batches; starts its thread with the first one, and anew in a forked child."""
 
     def __init__(self, window: int = 4096) -> None:
@@ -58,13 +57,13 @@ class Engine(BatchOwner):
         timing: Timing,
         gate: Gate,
         on_reply: Callable[[Reply], None],
-    ) -> EngineBatch:
+    ) -> RunningBatch[Session]:
         """Start `command` on all targets, return at once; `on_reply` is called from the engine's thread."""
         with self._lock:
             if self._loop is None:
                 self._loop = _Loop(self._window)
             loop = self._loop
-        batch = EngineBatch(command, targets, timing, gate, on_reply, loop.post, loop)
+        batch = RunningBatch(command, targets, timing, gate, on_reply, loop.post, loop)
         loop.post(lambda: loop.admit(batch))
         return batch
 
@@ -84,7 +83,7 @@ def _forget_all() -> None:
 os.register_at_fork(after_in_child=_forget_all)
 
 
-class _Loop(BatchOwner):
+class _Loop:
     """The thread of one engine and all it owns."""
 
     def __init__(self, window: int) -> None:
@@ -97,8 +96,8 @@ class _Loop(BatchOwner):
         self._poll.register(self._sockets[socket.AF_INET], select.POLLIN)
         self._inbox: deque[Callable[[], None]] = deque()
         self._woken = self._stopping = False
-        self._batches: set[EngineBatch] = set()
-        self._unstarted: deque[EngineBatch] = deque()
+        self._batches: set[RunningBatch[Session]] = set()
+        self._unstarted: deque[RunningBatch[Session]] = deque()
         self._by_sid: dict[bytes, Session] = {}
         self._by_address: dict[Any, Session] = {}
         self._timers: list[tuple[float, bytes, Session]] = []
@@ -224,7 +223,7 @@ class _Loop(BatchOwner):
                 self._send(session, packet)
         elif session.asking:
             session.asking = False
-            if not session.owner.ask(session):
+            if not session.owner.ask(session.node, session.sends):
                 session.abandon()
         if session.reply is not None:
             self._finish(session)
@@ -263,7 +262,7 @@ class _Loop(BatchOwner):
 
     # -- conversations -----------------------------------------------------------------------------
 
-    def admit(self, batch: EngineBatch) -> None:
+    def admit(self, batch: RunningBatch[Session]) -> None:
         """Take a new batch in."""
         if batch.waiting:
             self._batches.add(batch)
@@ -280,7 +279,7 @@ class _Loop(BatchOwner):
             if batch.waiting:
                 self._unstarted.append(batch)
 
-    def _start(self, batch: EngineBatch, target: Target) -> None:
+    def _start(self, batch: RunningBatch[Session], target: Target) -> None:
         endpoint = self._endpoint(target)
         if endpoint is None:
             self._answer(batch, Replies(target).no_address(target.address, target.port))
@@ -294,19 +293,14 @@ class _Loop(BatchOwner):
         self._follow(session, session.start(target, monotonic()))
 
     def _endpoint(self, target: Target) -> tuple[socket.socket, Any] | None:
-        try:
-            address = ipaddress.ip_address(target.address)
-        except ValueError:
+        endpoint = endpoint_of(target)
+        if endpoint is None:
             return None
-        if not 0 < target.port < 65536:
-            return None
-        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        family = socket.AF_INET6 if ":" in endpoint[0] else socket.AF_INET
         if family not in self._sockets:
             self._sockets[family] = _open_socket(family)
             self._poll.register(self._sockets[family], select.POLLIN)
-        text = str(address)
-        sockaddr = (text, target.port) if address.version == 4 else (text, target.port, 0, 0)
-        return self._sockets[family], sockaddr
+        return self._sockets[family], endpoint if family == socket.AF_INET else (*endpoint, 0, 0)
 
     def _finish(self, session: Session) -> None:
         farewell = session.farewell()
@@ -322,12 +316,12 @@ class _Loop(BatchOwner):
         if session.reply is not None:
             self._answer(session.owner, session.reply)
 
-    def _answer(self, batch: EngineBatch, reply: Reply) -> None:
+    def _answer(self, batch: RunningBatch[Session], reply: Reply) -> None:
         batch.answer(reply)
         if not batch.sessions and not batch.waiting:
             self._batches.discard(batch)
 
-    def permit(self, batch: EngineBatch, nodes: Sequence[str]) -> None:
+    def permit(self, batch: RunningBatch[Session], nodes: Sequence[str]) -> None:
         """The gate said yes to `nodes`."""
         now = monotonic()
         for node in nodes:
@@ -335,7 +329,7 @@ class _Loop(BatchOwner):
             if session is not None and session.sends:
                 self._follow(session, session.permit(now))
 
-    def abandon(self, batch: EngineBatch, nodes: Sequence[str] | None) -> None:
+    def abandon(self, batch: RunningBatch[Session], nodes: Sequence[str] | None) -> None:
         """End `nodes` (None: all) with what is known."""
         if nodes is None:
             while batch.waiting:

@@ -1,5 +1,7 @@
 """The sentences in which a BMC driver answers for a target; they name the BMC and never hold a credential."""
 
+import ipaddress
+
 from core.errors import BmcAuthError, BmcRefused, BmcSilent, NoBmcAddress
 from core.power import may_repeat
 from drivers.bmc.contract import Reply, Target, Timing, Verdict
@@ -25,6 +27,15 @@ RAKP_MEANING = {
     0x11: "No cipher suite match with proposed security algorithms",
     0x12: "Illegal or unrecognized parameter",
 }
+
+
+def endpoint_of(target: Target) -> tuple[str, int] | None:
+    """The numeric address in its usual spelling, and the port; None when they are not."""
+    try:
+        address = ipaddress.ip_address(target.address)
+    except ValueError:
+        return None
+    return (str(address), target.port) if 0 < target.port < 65536 else None
 
 
 class Replies:
