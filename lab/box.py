@@ -149,10 +149,10 @@ class Box:
         for group, first, last in (("compute1", 1, half), ("compute2", half + 1, self.bmcs)):
             names = f"n[{first:0{width}}-{last:0{width}}]"
             self.must("mkdef", "-t", "node", "-o", names, f"groups={group},compute,all", "mgt=ipmi")
-        self.must("chdef", "-t", "group", "-o", "compute", "mgt=ipmi", f"bmc={address}", f"bmcusername={USER}",
-                  f"bmcpassword={self.password}")  # fmt: skip
-        self.must("chdef", "-t", "group", "-o", "compute1", f"servicenode={','.join(self.sns)}")
-        self.must("chdef", "-t", "group", "-o", "compute2", f"servicenode={','.join(reversed(self.sns))}")
+        login = (f"bmcusername={USER}", f"bmcpassword={self.password}")
+        self.must("chdef", "-t", "group", "-o", "compute", "mgt=ipmi", f"bmc={address}", *login)
+        for group, pool in (("compute1", self.sns), ("compute2", self.sns[::-1])):
+            self.must("chdef", "-t", "group", "-o", group, f"servicenode={','.join(pool)}")
 
     def up(self) -> None:
         """Start what of Redis and the workers does not run."""
@@ -179,7 +179,7 @@ class Box:
             return 0
 
     def signal(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to every process of a worker at once: what happens to a host happens to all of them."""
+        """Send a signal to every process of a worker at once, as when its host dies or stops."""
         group = self.group(name)
         if group:
             try:
