@@ -4,7 +4,7 @@ import os
 from functools import cache
 
 from celery import shared_task
-from drivers.bmc.pyghmi_driver import PyghmiDriver
+from drivers.bmc.contract import Driver
 
 from core.errors import UnavailableError
 from db.home import open_home
@@ -36,6 +36,8 @@ def agent(pid: int) -> Agent:
 
 
 @cache
-def fallback() -> PyghmiDriver:
+def fallback() -> Driver:
     """pyghmi, for the BMCs that the engine does not understand; one for the process, it has one thread."""
+    from drivers.bmc.pyghmi_driver import PyghmiDriver  # most processes never need it
+
     return PyghmiDriver()
