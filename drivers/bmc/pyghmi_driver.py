@@ -267,7 +267,8 @@ def _await(session: Any, answers: list[dict[str, Any]], deadline: float, at_most
 
 
 def _is_silence(text: str) -> bool:
-    return any(word in text.lower() for word in _SILENCE)
+    # "None": pyghmi marks a session broken twice and forgets why.
+    return text == "None" or any(word in text.lower() for word in _SILENCE)
 
 
 def _failure(replies: Replies, text: str, timing: Timing) -> Reply:
