@@ -2,24 +2,27 @@
 
 import json
 import time
+from collections.abc import Collection
 
 from cli.context import Context
 from core.fold import fold
-from db.home import Home
 from db.jobs import NewJob
 from drivers import leases
 from routing.authority import boottime
-from routing.liveness import Observer
+from routing.liveness import LIFE_S, Kind, Observer
 from routing.planning import choose, explain
+from routing.pools import all_names
 
 #: Long enough to see every live service node beat.
 WATCH_S = 1.2
+#: Who was silent for a whole life is dead; on a busy machine it may take two to be sure.
+LONGEST_S = 2 * LIFE_S
 LOOK_S = 0.2
 
 
-def print_plan(ctx: Context, home: Home, job: NewJob, as_json: bool) -> int:
+def print_plan(ctx: Context, broker: str, job: NewJob, as_json: bool) -> int:
     """One line for each service node that would get nodes; 1 when some node has none."""
-    observer = observe(home)
+    observer = observe(broker, all_names(job.pools.values()))
     groups: dict[tuple[str, str], list[str]] = {}
     for node, pool in job.pools.items():
         choice = choose(pool.split(","), (), observer.state)
@@ -41,14 +44,19 @@ def plan_line(member: str, reason: str, nodes: list[str], as_json: bool) -> str:
     return f"{member or 'nobody'}: {len(nodes)} nodes: {fold(nodes)}{after}"
 
 
-def observe(home: Home) -> Observer:
-    """Watch the leases just long enough to know who beats. Raises UnavailableError without Redis."""
+def observe(broker: str, names: Collection[str]) -> Observer:
+    """Watch the leases in the Redis at this URL just long enough to know which of `names` beat.
+
+    It takes WATCH_S when all of them do, and a whole life when one is silent. Raises UnavailableError.
+    """
     observer = Observer()
-    client = leases.connect(home.broker_url() or "")
-    deadline = boottime() + WATCH_S
+    client = leases.connect(broker)
+    began = boottime()
     while True:
         found = leases.read(client)
-        observer.saw(boottime(), found)
-        if boottime() > deadline:
+        now = boottime()
+        observer.saw(now, found)
+        unknown = any(observer.state(name).kind is Kind.UNKNOWN for name in names)
+        if now - began > (LONGEST_S if unknown and not observer.settled else WATCH_S):
             return observer
         time.sleep(LOOK_S)

@@ -3,6 +3,7 @@
 import argparse
 import secrets
 import time
+from contextlib import suppress
 
 from cli.arguments import Parser, command
 from cli.context import Context
@@ -17,6 +18,7 @@ from core.site import number
 from db import jobs
 from db.engine import Connection, Engine, reading
 from db.home import Home, open_home
+from db.jobs import NewJob
 from db.lookup import site_values
 from db.schema import open_database
 from drivers import leases, wake
@@ -101,15 +103,24 @@ def ask(ctx: Context, options: argparse.Namespace, name: str, what: Action | Boo
         if not options.plan:
             confirm(ctx, connection, options, what, nodes)
     if options.plan:
-        return print_plan(ctx, home, job, options.json)
-    client = leases.connect(broker(home))
-    leases.read(client)  # says which Redis does not answer, before anything is written
+        return print_plan(ctx, broker(home), job, options.json)
+    return submit_and_follow(ctx, home, engine, job, options)
+
+
+def submit_and_follow(
+    ctx: Context, home: Home, engine: Engine, job: NewJob, options: argparse.Namespace
+) -> int:
+    """Write the job, wake the supervisor and follow it; nothing is written when Redis does not answer."""
+    leases.read(leases.connect(broker(home)))
     number_ = jobs.submit(engine, job, time.time(), supersede=options.supersede)
-    try:
-        wake.ring(client)
-    except UnavailableError:
-        ctx.complain("Redis has gone; the management node will find the job by itself")
+    ring(home)
     return wait(ctx, engine, number_, options)
+
+
+def ring(home: Home) -> None:
+    """Wake the supervisor; without Redis it finds by itself what has changed."""
+    with suppress(UnavailableError):
+        wake.ring(leases.connect(broker(home)))
 
 
 def wait(ctx: Context, engine: Engine, job: int, options: argparse.Namespace) -> int:

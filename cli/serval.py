@@ -14,9 +14,9 @@ SUBCOMMANDS = {
     "sn": ("cli.members", "sn", "service nodes: lease, version, load, nodes served"),
     "jobs": ("cli.jobs", "listing", "the newest jobs"),
     "job": ("cli.jobs", "show", "one job, folded by outcome"),
-    "watch": ("cli.jobs", "watch", "follow a job with a progress bar"),
+    "watch": ("cli.watch", "watch", "follow a job with a progress bar"),
     "cancel": ("cli.jobs", "cancel", "end what a job has not sent yet"),
-    "retry": ("cli.jobs", "retry", "ask again for the nodes that failed"),
+    "retry": ("cli.retry", "retry", "ask again for the nodes that failed"),
     "why": ("cli.why", "why", "what happened to a node, hop by hop"),
     "sim": ("cli.simulator", "sim", "simulated BMCs by the thousand, to rehearse with"),
 }

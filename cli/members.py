@@ -1,0 +1,158 @@
+"""`serval sn`: the members of all pools with their leases, and `serval sn forget NAME`."""
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+
+from cli.arguments import Parser, command
+from cli.columns import aligned
+from cli.context import Context
+from cli.objects import printable
+from cli.plan import observe
+from cli.power import broker
+from core.errors import RequestError
+from core.fold import fold
+from db import history, members
+from db.engine import Connection, reading, writing
+from db.home import open_home
+from db.nodes import DatabaseNodes
+from db.schema import open_database
+from routing import pools
+from routing.liveness import Kind, Liveness, Observer
+
+HEADS = ("NAME", "ROLE", "STATE", "RELEASE", "PROTOCOL", "JOINED", "ATTEMPTS", "FIRST", "ANY", "REASON")
+
+
+@dataclass(slots=True)
+class Known:
+    """What the database says about members, read in one snapshot."""
+
+    service_nodes: set[str]
+    pools: pools.Pools
+    joined: set[str]
+    attempts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One management or service node. `first` and `any` count the nodes whose pools name it."""
+
+    name: str
+    role: str
+    state: Kind
+    release: str | None
+    protocol: int | None
+    joined: bool
+    attempts: int
+    first: int
+    any: int
+    reason: str
+    load: dict[str, float] = field(default_factory=dict)
+
+
+@command
+def sn(argv: list[str], ctx: Context) -> int:
+    """List the members of all pools; 1 when one of them cannot work."""
+    parser = Parser(
+        ctx,
+        "serval sn",
+        description="List management and service nodes: lease, release, attempts in hand, nodes served.",
+        epilog="serval sn forget NAME   lets NAME join again with a new key, when its home was made anew.\n\n"
+        "FIRST and ANY count the nodes whose pool names it first, or at all.\n"
+        "Exit status: 1 when a member of some pool is not live.",
+    )
+    parser.add_argument("words", nargs="*", metavar="forget NAME", help="let NAME join again")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, one line a member")
+    options = parser.parse_args(argv)
+    if options.words:
+        if len(options.words) != 2 or options.words[0] != "forget":
+            parser.error(f"unknown words: {' '.join(options.words)}")
+        return forget(ctx, options.words[1])
+    return show(ctx, options.json)
+
+
+def forget(ctx: Context, name: str) -> int:
+    """Take a member's public key away. Raises RequestError when it has none."""
+    with writing(open_database(ctx.env)) as connection:
+        if not members.forget(connection, name):
+            known = ", ".join(sorted(members.keys(connection))) or "nobody"
+            raise RequestError(f"{name} has not joined; these have: {known}")
+    ctx.say(f"{name} is forgotten: it gets no work until its worker has started again and joined")
+    return 0
+
+
+def show(ctx: Context, as_json: bool) -> int:
+    """Print a line for each member; the exit status."""
+    home = open_home(ctx.env)
+    with reading(open_database(ctx.env)) as connection:
+        known = read_known(connection, home.name)
+    named = {home.name, *known.service_nodes, *known.joined, *pools.all_names(known.pools.of.values())}
+    observer = observe(broker(home), named)
+    found = judge(known, observer, home.name, named)
+    if as_json:
+        for one in found:
+            ctx.say(json.dumps(asdict(one), ensure_ascii=False))
+    else:
+        rows = [[*row_of(one), one.reason] for one in found]
+        for line in aligned(HEADS, rows):
+            ctx.say(line)
+    for text, nodes in known.pools.remarks:
+        ctx.complain(f"{fold(nodes)}: {printable(text)}")
+    unfit = any(one.any and one.state != Kind.LIVE for one in found)
+    return 1 if unfit or known.pools.hopeless else 0
+
+
+def read_known(connection: Connection, mn: str) -> Known:
+    """What the database says."""
+    nodes = sorted(DatabaseNodes(connection).nodes())
+    return Known(
+        service_nodes=pools.service_nodes(connection),
+        pools=pools.pools_of(connection, nodes, mn),
+        joined=set(members.keys(connection)),
+        attempts=history.in_hand(connection),
+    )
+
+
+def judge(known: Known, observer: Observer, mn: str, named: set[str]) -> list[Member]:
+    """Every member once, whatever names it goes by, ordered by name."""
+    first: Counter[str] = Counter()
+    any_: Counter[str] = Counter()
+    for pool, number in Counter(known.pools.of.values()).items():
+        names = [observer.find(name) or name for name in pools.members(pool)]
+        first[names[0]] += number
+        for name in dict.fromkeys(names):
+            any_[name] += number
+    found = {observer.find(name) or name for name in named} | set(observer.leases)
+    return [
+        member(known, observer, name, "mn" if name == mn else "sn", (first[name], any_[name]))
+        for name in sorted(found)
+    ]
+
+
+def member(known: Known, observer: Observer, name: str, role: str, served: tuple[int, int]) -> Member:
+    """One member as it is printed."""
+    lease = observer.lease(name)
+    joined = name in known.joined
+    standing = observer.state(name)
+    if standing.kind is Kind.LIVE and not joined:
+        standing = Liveness(Kind.UNUSABLE, "it has not joined: its public key is not in the database")
+    return Member(
+        name=name,
+        role=lease.role if lease else role,
+        state=standing.kind,
+        release=lease.release if lease else None,
+        protocol=lease.protocol if lease else None,
+        joined=joined,
+        attempts=known.attempts.get(name, 0),
+        first=served[0],
+        any=served[1],
+        reason="" if standing.usable else standing.reason,
+        load=dict(lease.load) if lease else {},
+    )
+
+
+def row_of(one: Member) -> list[object]:
+    """The columns of HEADS but the last."""
+    joined = "yes" if one.joined else "no"
+    counts = [one.attempts, one.first, one.any]
+    return [one.name, one.role, one.state.value, one.release or None, one.protocol, joined, *counts]
