@@ -141,8 +141,9 @@ def wait_for_leases(home: Home, names: list[str]) -> None:
         found = leases.read_all(client)
         missing = []
         for name in names:
-            beat = found[name].beat if name in found else None
-            if beat is None or beat < first.setdefault(name, beat) + BEATS:
+            lease = found.get(name)
+            # By boot: the lease of a worker that was killed is still there.
+            if lease is None or lease.beat < first.setdefault(lease.boot, lease.beat) + BEATS:
                 missing.append(name)
             if not is_worker(read_pid(home.run / f"worker-{name}.pid")):
                 raise UnavailableError(f"the worker of {name} ended at once: {last_line(home, name)}")
