@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres_server import PostgresServer, binaries
+from postgres_server import DATABASES, PostgresServer, binaries
 
 from db import schema
 from db.engine import open_engine
 
-# Without PostgreSQL a laptop tests SQLite alone; CI fails instead.
-DATABASES = ["sqlite", "postgres"] if binaries() or os.environ.get("CI") else ["sqlite"]
 _numbers = itertools.count(1)
 
 

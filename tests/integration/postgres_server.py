@@ -26,6 +26,10 @@ def binaries() -> Path | None:
     return found[-1].parent if found else Path(here).parent if here else None
 
 
+#: What tests run on. Without PostgreSQL a laptop tests SQLite alone; CI fails instead.
+DATABASES = ["sqlite", "postgres"] if binaries() or os.environ.get("CI") else ["sqlite"]
+
+
 class PostgresServer:
     """Started by `start`, ended by `stop`; databases are made from templates."""
 
