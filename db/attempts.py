@@ -9,9 +9,8 @@ RETURNING gives back count.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, and_, exists, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
 
-from core.power import REPEATABLE
 from core.states import NodeState, Outcome
 from db import events
 from db.bulk import bulk_update
@@ -31,6 +30,8 @@ class Claimed:
     sealed: str
     spec: str
     nodes: frozenset[str]
+    #: node → what an earlier attempt marked as issued and nobody answered.
+    marked: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One node that this service node could not reach. `sent` is false when nothing ever left for it."""
+    """One node that this service node could not reach. `sent` is false when this attempt sent it nothing."""
 
     node: str
     text: str
@@ -74,6 +75,15 @@ class Written:
     issued: frozenset[str] = frozenset()
 
 
+def lock(connection: Connection, *where: ColumnElement[bool]) -> list[int]:
+    """Lock open attempts in the order of their numbers, as everybody must; answers these numbers.
+
+    On SQLite a transaction that writes holds the whole database already.
+    """
+    wanted = select(attempt.c.id).where(attempt.c.ended.is_(None), *where)
+    return list(connection.scalars(wanted.order_by(attempt.c.id).with_for_update()))
+
+
 def claim(connection: Connection, attempt_id: int, now: float) -> Claimed | None:
     """Take the attempt; None when it was claimed before, fenced, or all its nodes were cancelled."""
     row = connection.execute(
@@ -84,24 +94,29 @@ def claim(connection: Connection, attempt_id: int, now: float) -> Claimed | None
     ).one_or_none()
     if row is None:
         return None
-    nodes = connection.scalars(
+    nodes = connection.execute(
         update(job_node)
         .where(job_node.c.attempt == attempt_id, job_node.c.state == NodeState.BOUND)
         .values(state=NodeState.CLAIMED)
-        .returning(job_node.c.node)
+        .returning(job_node.c.node, job_node.c.issued)
     ).all()
     if not nodes:
         finish(connection, attempt_id, now)
         return None
     spec = connection.scalars(select(job.c.spec).where(job.c.id == row.job_id)).one()
-    return Claimed(attempt_id, row.job_id, row.sn, row.sealed or "", spec, frozenset(nodes))
+    names = frozenset(found.node for found in nodes)
+    marked = {found.node: found.issued for found in nodes if found.issued}
+    return Claimed(attempt_id, row.job_id, row.sn, row.sealed or "", spec, names, marked)
 
 
 def beat(connection: Connection, attempts: Collection[int]) -> set[int]:
     """Renew these attempts; those missing from the answer were fenced or have ended."""
+    wanted = attempt.c.id.in_(sorted(attempts))
+    if len(attempts) > 1:
+        lock(connection, wanted)
     renewed = connection.scalars(
         update(attempt)
-        .where(attempt.c.id.in_(sorted(attempts)), attempt.c.ended.is_(None))
+        .where(wanted, attempt.c.ended.is_(None))
         .values(beat=attempt.c.beat + 1)
         .returning(attempt.c.id)
     )
@@ -137,11 +152,11 @@ def _write_hops(connection: Connection, held: Claimed, hops: Sequence[Hop]) -> N
     rows = [(held.job, hop.node, NodeState.HOPPED, hop.text, hop.error, held.sn) for hop in hops]
     if rows:
         bulk_update(connection, job_node, KEYS, columns, rows, mine)
-    unsent = [hop.node for hop in hops if not hop.sent]
-    if unsent:  # a repeatable mark stays: an attempt before this one may have sent it
+    # Where this attempt sent nothing the mark becomes again what it was before it.
+    unsent = [(held.job, hop.node, held.marked.get(hop.node)) for hop in hops if not hop.sent]
+    if unsent:
         hopped = and_(job_node.c.attempt == held.id, job_node.c.state == NodeState.HOPPED)
-        mine = and_(hopped, job_node.c.issued.not_in(sorted(REPEATABLE)))
-        bulk_update(connection, job_node, KEYS, ("issued",), [(held.job, n, None) for n in unsent], mine)
+        bulk_update(connection, job_node, KEYS, ("issued",), unsent, hopped)
 
 
 def _mark_issued(connection: Connection, held: Claimed, requests: Mapping[str, str]) -> frozenset[str]:

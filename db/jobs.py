@@ -8,10 +8,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from core.states import UNSENT, JobState, NodeState, Outcome
-from db import events
+from db import attempts, events
 from db.bulk import bulk_insert, chunks
 from db.engine import one_writer, reading, writing
 from db.jobtables import attempt, event, job, job_node
@@ -75,10 +77,9 @@ def submit(engine: Engine, asked: NewJob, now: float, *, supersede: bool = False
     with writing(engine) as connection:
         if asked.changing:
             one_writer(connection)
-        known = connection.scalar(select(job.c.id).where(job.c.request == asked.request))
-        if known is not None:
-            return int(known)
         job_id = _insert_job(connection, asked, now)
+        if job_id is None:
+            return int(connection.scalars(select(job.c.id).where(job.c.request == asked.request)).one())
         _insert_nodes(connection, job_id, asked, now)
         for message, nodes in asked.remarks:
             events.record(connection, job_id, now, "skip", message, nodes=nodes)
@@ -87,8 +88,10 @@ def submit(engine: Engine, asked: NewJob, now: float, *, supersede: bool = False
         return job_id
 
 
-def _insert_job(connection: Connection, asked: NewJob, now: float) -> int:
-    made = insert(job).values(
+def _insert_job(connection: Connection, asked: NewJob, now: float) -> int | None:
+    """The new job's number; None when the same request is being asked, or was, by somebody else."""
+    dialect_insert = pg_insert if connection.dialect.name == "postgresql" else sqlite_insert
+    made = dialect_insert(job).values(
         request=asked.request,
         command=asked.command,
         spec=asked.spec,
@@ -101,8 +104,9 @@ def _insert_job(connection: Connection, asked: NewJob, now: float) -> int:
         epoch=0,
         state=JobState.ACTIVE,
     )
-    job_id: int = connection.scalars(made.returning(job.c.id)).one()
-    return job_id
+    made = made.on_conflict_do_nothing(index_elements=["request"])
+    number: int | None = connection.scalars(made.returning(job.c.id)).one_or_none()
+    return number
 
 
 def _insert_nodes(connection: Connection, job_id: int, asked: NewJob, now: float) -> None:
@@ -149,8 +153,7 @@ def _lock(connection: Connection, jobs: Collection[int]) -> None:
     """Wait for supervisors and service nodes that write to these jobs, in the order in which they lock."""
     ids = sorted(jobs)
     connection.execute(select(job.c.id).where(job.c.id.in_(ids)).order_by(job.c.id).with_for_update())
-    held = select(attempt.c.id).where(attempt.c.job_id.in_(ids), attempt.c.ended.is_(None))
-    connection.execute(held.order_by(attempt.c.id).with_for_update())
+    attempts.lock(connection, attempt.c.job_id.in_(ids))
 
 
 def _cancel_nodes(

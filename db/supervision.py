@@ -14,6 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from core.fold import fold
 from core.power import REPEATABLE
 from core.states import JobState, NodeState, Outcome
+from db import attempts
 from db.bulk import bulk_update
 from db.jobtables import attempt, job, job_node, supervisor
 
@@ -134,6 +135,12 @@ def stamp(connection: Connection, job_id: int, **times: float) -> None:
         connection.execute(update(job).where(job.c.id == job_id, job.c[name].is_(None)).values({name: at}))
 
 
+def was_claimed(connection: Connection, job_id: int) -> bool:
+    """Whether any attempt of the job was ever claimed, so that something of it may have been done."""
+    claimed = select(attempt.c.id).where(attempt.c.job_id == job_id, attempt.c.claimed.is_not(None))
+    return connection.scalar(claimed.limit(1)) is not None
+
+
 def free_nodes(connection: Connection, job_ids: Collection[int], states: Sequence[str]) -> list[FreeNode]:
     """The nodes of these jobs in these states, ordered by job and node."""
     columns = [job_node.c.job_id, *(job_node.c[name] for name in list(FreeNode.__dataclass_fields__)[1:])]
@@ -197,7 +204,9 @@ def equip(connection: Connection, attempt_id: int, sealed: str) -> None:
 
 def published(connection: Connection, attempt_ids: Collection[int], now: float) -> None:
     """Note that these attempts were handed to the broker."""
-    connection.execute(update(attempt).where(attempt.c.id.in_(list(attempt_ids))).values(published=now))
+    wanted = attempt.c.id.in_(sorted(attempt_ids))
+    attempts.lock(connection, wanted)
+    connection.execute(update(attempt).where(wanted, attempt.c.ended.is_(None)).values(published=now))
 
 
 def fence(
@@ -261,6 +270,7 @@ def end_job(connection: Connection, job_id: int, now: float) -> bool:
     if job_id not in workless(connection):
         return False
     connection.execute(update(job).where(job.c.id == job_id).values(state=JobState.DONE, ended=now))
+    attempts.lock(connection, attempt.c.job_id == job_id)
     connection.execute(
         update(attempt)
         .where(attempt.c.job_id == job_id, attempt.c.ended.is_(None))

@@ -133,7 +133,8 @@ class Agent:
                     self._write(held)
                 except Exception:
                     log.exception("attempt %d", held.claimed.id)
-                    self._drop(held, "failed inside Serval")
+                    self._drop(held)
+                    self._forget(held)
 
     def _write(self, held: Held) -> None:
         self._give_foreign(held)
@@ -141,6 +142,7 @@ class Agent:
         try:
             if report:
                 self._write_report(held, report)
+                report = Report()
             if held.idle:
                 self._finish(held)
         except ServalError as error:
@@ -153,14 +155,15 @@ class Agent:
         with writing(self._engine) as connection:
             result = attempts.write(connection, held.claimed, report, self._wall())
         if not result.alive:
-            self._drop(held, "was given away")
+            self._drop(held)
             return
         self._authority.renewed(held.claimed.id, sent_at)
         held.written(report, result.issued)
 
     def _finish(self, held: Held) -> None:
-        with writing(self._engine) as connection:
-            attempts.finish(connection, held.claimed.id, self._wall())
+        if not held.dropped:
+            with writing(self._engine) as connection:
+                attempts.finish(connection, held.claimed.id, self._wall())
         self._forget(held)
         self._wake()
 
@@ -177,7 +180,7 @@ class Agent:
 
     def _beat_loop(self) -> None:
         while not self._stop.wait(BEAT_S):
-            held = dict(self._held)
+            held = {number: one for number, one in list(self._held.items()) if not one.dropped}
             if held:
                 try:
                     self._beat(held)
@@ -194,11 +197,13 @@ class Agent:
             if attempt_id in alive:
                 self._authority.renewed(attempt_id, sent_at)
             elif attempt_id in self._held:
-                self._drop(one, "was given away")
+                self._drop(one)
 
-    def _drop(self, held: Held, why: str) -> None:
-        log.warning("attempt %d %s; nothing more is sent for it", held.claimed.id, why)
-        self._forget(held)
+    def _drop(self, held: Held) -> None:
+        """Not ours any more: nothing is sent; the writer still records what the BMCs answered (rule 6)."""
+        self._authority.lost(held.claimed.id)
+        if not held.dropped:
+            log.warning("attempt %d is no longer ours; nothing more is sent for it", held.claimed.id)
         held.abandon()
 
     def _forget(self, held: Held) -> None:

@@ -38,6 +38,8 @@ class Held:
         self._open: set[str] = set(claimed.nodes)
         self._foreign: list[str] = []
         self.ok = 0
+        #: The attempt is no longer ours; only what the BMCs answered is still told.
+        self.dropped = False
 
     # -- the drivers' side: contract.Gate and on_reply ---------------------------------------------
 
@@ -57,7 +59,7 @@ class Held:
             if answer.node not in self._open:
                 return
             self._requests.pop(answer.node, None)
-            if answer.verdict is Verdict.FOREIGN:
+            if answer.verdict is Verdict.FOREIGN and not self.dropped:
                 self._foreign.append(answer.node)
             else:
                 self._settle(answer)
@@ -76,7 +78,8 @@ class Held:
                 text = f"'{answer.sent}' was sent by {sn} and not answered: {answer.text}"
                 self._finals.append(Final(answer.node, Outcome.UNKNOWN, text, answer.error))
             case Verdict.WAY | Verdict.LOST:
-                self._hops.append(Hop(answer.node, answer.text, answer.error or "BmcSilent"))
+                sent = answer.verdict is Verdict.LOST
+                self._hops.append(Hop(answer.node, answer.text, answer.error or "BmcSilent", sent))
             case Verdict.DROPPED if answer.node in self._permitted:
                 text = f"{sn} missed its beat and sent nothing"
                 self._hops.append(Hop(answer.node, text, UNSENT, sent=False))
@@ -168,5 +171,9 @@ class Held:
 
     def abandon(self) -> None:
         """The attempt is no longer ours: nothing more leaves."""
+        with self._lock:
+            self.dropped = True
+            self._open.difference_update(self._foreign)
+            self._foreign.clear()
         for batch in self.batches:
             batch.abandon()

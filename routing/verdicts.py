@@ -8,10 +8,10 @@ from routing.planning import Tried, explain
 from routing.watched import Todo
 
 
-def exhausted(item: Todo, absent: Sequence[Tried]) -> Ending:
-    """Every member of the pool was tried or is not there; the sentence names each, in the pool's order."""
-    order = item.pool.split(",")
-    passed = sorted([*item.tried, *absent], key=lambda one: order.index(one.sn) if one.sn in order else 99)
+def exhausted(item: Todo, absent: Sequence[Tried], order: Sequence[str]) -> Ending:
+    """Every member of the pool was tried or is not there; the sentence names each, in the pool's `order`."""
+    passed = [*item.tried, *absent]
+    passed.sort(key=lambda one: order.index(one.sn) if one.sn in order else len(order))
     text = explain(passed)
     if item.issued:
         return Ending(
@@ -30,15 +30,14 @@ def hopeless(item: Todo, failure: tuple[str, str]) -> Ending:
     return Ending(item.node, Outcome.ERROR, text, error)
 
 
-def unanswered(item: Todo, text: str) -> Ending:
-    """A command left earlier and nobody can prove what it did."""
-    said = f"'{item.issued}' was sent without an answer; {text}"
-    return Ending(item.node, Outcome.UNKNOWN, said, item.error)
-
-
 def cancelled(items: Iterable[Todo], text: str) -> list[Ending]:
-    """Nodes of a job that is cancelled before it started."""
-    return [Ending(item.node, Outcome.CANCELLED, text) for item in items]
+    """Nodes of a job that is cancelled; where a command left earlier nobody can prove what it did."""
+    return [
+        Ending(item.node, Outcome.UNKNOWN, f"'{item.issued}' was sent without an answer; {text}", item.error)
+        if item.issued
+        else Ending(item.node, Outcome.CANCELLED, text)
+        for item in items
+    ]
 
 
 def hop_text(absent: Sequence[Tried], items: Sequence[Todo]) -> str:

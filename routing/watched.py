@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from core.errors import RequestError
 from core.jobspec import JobSpec, Pace, from_text
+from core.power import Action
 from core.states import NodeState
 from db.supervision import FreeNode, JobRow
 from routing.planning import Tried, read_tried
@@ -40,9 +42,14 @@ class Watched:
     announced: set[int] = field(default_factory=set)
     looked: float = float("-inf")
     spec: JobSpec = field(init=False)
+    #: What is wrong with the specification; its nodes end with that.
+    unreadable: str = ""
 
     def __post_init__(self) -> None:
-        self.spec = from_text(self.row.spec)
+        try:
+            self.spec = from_text(self.row.spec)
+        except RequestError as error:
+            self.spec, self.unreadable = JobSpec(Action.STAT), error.message
 
     @property
     def pace(self) -> Pace | None:
