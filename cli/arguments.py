@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from functools import wraps
+from importlib.metadata import version
 from typing import Any, NoReturn
 
 from cli.context import Context
@@ -27,6 +28,10 @@ class Parser(argparse.ArgumentParser):
         if message:
             self._ctx.out.write(message)
 
+    def add_version(self) -> None:
+        """Let -v print the release, as xCAT's commands do."""
+        self.add_argument("-v", "--version", action=_Version, nargs=0, help="print the version and end")
+
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """Stop parsing, but not the process."""
         raise Finished(status)
@@ -34,6 +39,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Refuse the command line, naming what is wrong and how it goes."""
         raise RequestError(f"{message}\n{self.format_usage().strip()}")
+
+
+class _Version(argparse.Action):
+    """Prints `lsdef - Version 1.2.3`; the release is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_given: object) -> None:
+        parser._print_message(f"{parser.prog} - Version {version('serval-cluster')}\n")
+        parser.exit()
 
 
 def command(function: Command) -> Command:

@@ -96,7 +96,7 @@ def _print(
     asked = split_list(options.attributes)
     if options.short or not (named or options.long or options.stanza or asked):
         for name in wanted:
-            ctx.say(f"{name}  ({objtype})")
+            ctx.say(f"{printable(name)}  ({objtype})")
         return len(wanted)
     if asked and objtype != "site":
         unknown = [one for one in asked if one not in attributes(objtype)]
@@ -109,7 +109,7 @@ def _print(
             values.pop("members", None)
     _print_long(objtype, found, asked, options, ctx)
     for (node, _), sentence in unreadable.items():
-        ctx.complain(f"Warning: {node}: {printable(sentence)}")
+        ctx.complain(f"Warning: {printable(f'{node}: {sentence}')}")
     return len(found)
 
 
@@ -118,6 +118,7 @@ def _print_long(
 ) -> None:
     lines: list[str] = []
     for name, values in found.items():
+        name = printable(name)
         if asked:
             values = {attribute: values.get(attribute, "") for attribute in asked}
         values = shown(values, options.secrets)

@@ -42,11 +42,11 @@ def nodels(argv: list[str], ctx: Context) -> int:
         blame = _Blame(source, wanted) if options.blame and columns else None
     lines: list[str] = []
     for node in nodes:
-        lines += _lines(node, columns, values.get(node, {}), options, blame) if columns else [node]
+        lines += _lines(node, columns, values.get(node, {}), options, blame) if columns else [printable(node)]
     if lines:
         ctx.say("\n".join(lines))
     for (node, _), sentence in unreadable.items():
-        ctx.complain(f"Warning: {node}: {printable(sentence)}")
+        ctx.complain(f"Warning: {printable(f'{node}: {sentence}')}")
     return 0
 
 
@@ -112,7 +112,9 @@ def _lines(
         if value and column in SECRET_COLUMNS and not options.secrets:
             value = HIDDEN_VALUE
         name = f" {column}:" if len(columns) > 1 or options.headed else ""
-        lines.append(f"{node}:{name} {printable(value)}" + (blame.suffix(node, column) if blame else ""))
+        lines.append(
+            f"{printable(node)}:{name} {printable(value)}" + (blame.suffix(node, column) if blame else "")
+        )
     return lines
 
 
@@ -124,6 +126,7 @@ def _parser(ctx: Context) -> Parser:
     )
     parser.add_argument("-S", dest="hidden", action="store_true", help="hidden nodes too")
     parser.add_argument("--show-secrets", dest="secrets", action="store_true", help="passwords in clear")
+    parser.add_version()
     parser.add_argument("noderange", nargs="?", metavar="NODERANGE")
     parser.add_argument(
         "columns", nargs="*", metavar="TABLE | TABLE.COLUMN | groups | mgt | CRITERION",

@@ -15,7 +15,8 @@ CRITERION = ("==", "=~", "!=", "!~")
 
 
 def add_names(parser: Parser, verb: str) -> None:
-    """The arguments every definition command has: -t, -o and a noderange."""
+    """The options every definition command has: -t, -o and -v."""
+    parser.add_version()
     parser.add_argument(
         "-t", dest="types", metavar="TYPES", help="object type: node (default), group or site"
     )

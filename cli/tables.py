@@ -25,6 +25,7 @@ def tabdump(argv: list[str], ctx: Context) -> int:
         "-w", dest="where", action="append", default=[], metavar="COLUMN==VALUE",
         help="only rows that match (== != =~ !~ > >= < <=; =~ is SQL's LIKE); several must all hold",
     )  # fmt: skip
+    parser.add_version()
     parser.add_argument("table", nargs="?", metavar="TABLE")
     options = parser.parse_args(argv)
     if options.describe:
@@ -50,6 +51,7 @@ def tabrestore(argv: list[str], ctx: Context) -> int:
         description="Replace a table by a file of tabdump, which is named after the table: noderes.csv.",
     )
     parser.add_argument("-a", dest="append", action="store_true", help="keep the rows that are there")
+    parser.add_version()
     parser.add_argument("file", metavar="FILE")
     options = parser.parse_args(argv)
     file = ctx.cwd / Path(options.file)

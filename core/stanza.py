@@ -53,6 +53,11 @@ def _unquoted(value: str) -> str:
     return value
 
 
+def _quoted(value: str) -> str:
+    """The value so that `_unquoted` of it, stripped, is the value again."""
+    return value if _unquoted(value.strip()) == value else f'"{value}"'
+
+
 def _with_defaults(stanzas: Iterable[Stanza]) -> list[Stanza]:
     defaults: dict[str, dict[str, str]] = {}
     found = []
@@ -67,5 +72,5 @@ def _with_defaults(stanzas: Iterable[Stanza]) -> list[Stanza]:
 
 def lines(name: str, objtype: str, attributes: Mapping[str, str]) -> list[str]:
     """One object as a stanza, attributes sorted, and a blank line before it."""
-    listed = [f"    {key}={attributes[key]}" for key in sorted(attributes)]
+    listed = [f"    {key}={_quoted(attributes[key])}" for key in sorted(attributes)]
     return ["", f"{name}:", f"    objtype={objtype}", *listed]

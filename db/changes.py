@@ -109,7 +109,7 @@ class Writer:
         check_name(self.objtype, new)
         if old not in self.existing() or self.objtype == "site":
             raise DefinitionError(NOT_FOUND.format(old, self.objtype))
-        if new in self.existing():
+        if new in self.source.nodes() or new in self.source.group_names():
             raise DefinitionError(f"Cannot change '{old}' to '{new}': an object of that name exists.")
         if self.objtype == "group":
             rename_group(self.connection, old, new)

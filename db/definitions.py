@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 
 from sqlalchemy import Connection
 
+from core.errors import DefinitionError
 from db.attributes import GROUP, NODE, SITE_OBJECT, Attributes, columns_of
 from db.lookup import Unreadable, Values, effective, own_rows
 from db.nodes import DatabaseNodes
@@ -34,7 +35,7 @@ def read(
     if objtype == "node":
         return read_nodes(source.connection, wanted, unreadable=unreadable)
     if objtype == "group":
-        return _read_groups(source, wanted)
+        return _read_groups(source, wanted, {} if unreadable is None else unreadable)
     return {SITE_OBJECT: dict(source.site)} if SITE_OBJECT in wanted else {}
 
 
@@ -67,10 +68,13 @@ def read_group_rows(connection: Connection, groups: Collection[str]) -> Definiti
     return {name: as_attributes(GROUP, GROUP, rows.get(name, {})) for name in groups}
 
 
-def _read_groups(source: DatabaseNodes, wanted: Collection[str]) -> Definitions:
+def _read_groups(source: DatabaseNodes, wanted: Collection[str], unreadable: Unreadable) -> Definitions:
     known = source.group_names()
     found = read_group_rows(source.connection, [name for name in wanted if name in known])
     for name, attributes in found.items():
         attributes.setdefault("grouptype", "static")
-        attributes["members"] = ",".join(source.group(name) or ())
+        try:
+            attributes["members"] = ",".join(source.group(name) or ())
+        except DefinitionError as error:
+            unreadable[name, "members"] = error.message
     return found

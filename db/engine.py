@@ -92,8 +92,9 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "do_connect")
     def create_private(_dialect: Any, _record: Any, arguments: list[Any], _options: Any) -> None:
         """The file holds passwords: it is made for its owner alone."""
-        if arguments and str(arguments[0]) not in ("", ":memory:"):
-            _touch_private(Path(arguments[0]))
+        name = str(arguments[0]) if arguments else ""
+        if name and not name.startswith((":memory:", "file:")):
+            _touch_private(Path(name))
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: Any) -> None:

@@ -6,18 +6,22 @@ from functools import cached_property
 from sqlalchemy import Connection, select
 
 from core import selection
+from core.errors import DefinitionError
 from db import lookup
 from db.attributes import columns_of, value_of
-from db.lookup import Unreadable, Values, effective, split_list
+from db.lookup import Values, effective, split_list
 from db.tables import TABLES, nodegroup, nodelist
 
 
 class DatabaseNodes:
-    """A NodeSource on one connection; what it read once it does not read again."""
+    """A NodeSource on one connection; what it read once it does not read again.
+
+    Raises DefinitionError for a dynamic group whose selection cannot be read.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._values: dict[str, dict[str, Values]] = {}
+        self._values: dict[str, dict[str, str]] = {}
 
     def forget(self) -> None:
         """Read anew from now on: this connection has written."""
@@ -39,14 +43,13 @@ class DatabaseNodes:
 
     def values(self, table: str, column: str) -> Mapping[str, str] | None:
         """The effective value of every node that has one; None: no such table or column of nodes."""
-        columns = self._columns.get(table, ())
-        if column not in columns:
+        if table not in TABLES or "node" not in TABLES[table].c or column not in TABLES[table].c:
             return None
-        found = self._table(table, columns)
         key = f"{table}.{column}"
-        if key == "nodelist.node":
-            return {node: node for node in found}
-        return {node: values[key] for node, values in found.items() if key in values}
+        if key not in self._values:
+            found = effective(self.connection, {table: [column]}, unreadable={})
+            self._values[key] = {node: values[key] for node, values in found.items() if key in values}
+        return self._values[key]
 
     def excluded(self) -> str:
         """The noderange in site.excludenodes."""
@@ -85,33 +88,25 @@ class DatabaseNodes:
             for name, *values in rows
         }
 
-    @cached_property
-    def _columns(self) -> dict[str, tuple[str, ...]]:
-        return {name: tuple(table.c.keys()) for name, table in TABLES.items() if "node" in table.c}
-
-    def _table(self, table: str, columns: Sequence[str]) -> dict[str, Values]:
-        """A table for every node, read once whatever columns are asked for."""
-        if table not in self._values:
-            unreadable: Unreadable = {}
-            self._values[table] = effective(self.connection, {table: columns}, unreadable=unreadable)
-        return self._values[table]
-
     def _group(self, name: str, above: frozenset[str]) -> list[str] | None:
         if name not in self._groups and name not in self._members:
             return None
         said = self._groups.get(name, {})
         members = list(self._members.get(name, ()))
         if said.get("grouptype") == "dynamic":
-            members = self._selected(said.get("wherevals", ""))
+            members = self._selected(name, said.get("wherevals", ""))
         above = above | {name}
         for other in split_list(said.get("membergroups")):
             if other not in above:
                 members += self._group(other, above) or []
         return list(dict.fromkeys(members))
 
-    def _selected(self, wherevals: str) -> list[str]:
+    def _selected(self, group: str, wherevals: str) -> list[str]:
         """The nodes of a dynamic group; without a selection none."""
-        criteria = selection.parse_all(wherevals)
+        try:
+            criteria = selection.parse_all(wherevals)
+        except DefinitionError as error:
+            raise DefinitionError(f"The wherevals of group '{group}': {error.message}") from error
         if not criteria:
             return []
         return self.select(criteria)

@@ -323,3 +323,49 @@ def test_text_that_no_database_can_hold_is_refused(shell: Shell, value: str) -> 
 @pytest.mark.parametrize("command", ["mkdef", "chdef", "lsdef", "rmdef", "tabdump", "tabrestore", "nodels"])
 def test_every_command_explains_itself(shell: Shell, command: str) -> None:
     assert f"usage: {command}" in shell.ok(f"{command} --help")
+
+
+def test_a_dynamic_group_that_cannot_be_read_is_named(shell: Shell) -> None:
+    shell.ok("mkdef -t group bad -d -w os==alma9")
+    shell.ok("chdef -t group bad wherevals=nonsense")
+    answer = shell.run("lsdef -t group -l")
+    assert answer.status == 0
+    assert "Object name: other\n" in answer.out
+    assert "group 'bad'" in answer.err
+    assert "group 'bad'" in shell.run("nodels bad").err
+    assert shell.run("chdef bad os=x").status == 1
+
+
+def test_a_dynamic_group_is_selected_anew_at_each_use(shell: Shell) -> None:
+    shell.ok("mkdef -t group hot -d -w status=~hot -w arch==x86_64")
+    assert shell.ok("nodels hot") == ""
+    shell.ok("chdef node01,node06 status=too-hot")
+    assert shell.ok("nodels hot") == "node01\n"
+    assert "wherevals=status=~hot::arch==x86_64" in shell.ok("lsdef -t group hot")
+    shell.ok("mkdef -t group cold -w status!~hot")
+    assert shell.ok("nodels cold groups") == "node02: compute,all,cold\n"
+
+
+def test_hidden_nodes_are_listed_on_demand(shell: Shell) -> None:
+    shell.ok("chdef node06 hidden=1")
+    assert "node06" not in shell.ok("lsdef") + shell.ok("nodels")
+    assert "node06" in shell.ok("lsdef -S")
+    assert "node06" in shell.ok("nodels -S")
+    assert "node06" in shell.ok("lsdef node06")
+
+
+def test_a_name_that_a_dump_brought_in_cannot_pose_as_output(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "nodelist.csv").write_text('#node,groups\n"n1\n    os=fake","all"\n')
+    shell.ok("tabrestore nodelist.csv")
+    for line in ("lsdef", "lsdef -l", "nodels", "nodels all groups"):
+        assert "n1\\n    os=fake" in shell.ok(line)
+    assert shell.ok("rmdef -t node -a -f") == "1 object definitions have been removed.\n"
+
+
+def test_a_database_that_is_down_is_named(tmp_path: Path) -> None:
+    env = {"SERVAL_HOME": str(tmp_path), "SERVAL_DATABASE": "postgresql://serval:sesame@127.0.0.1:1/serval"}
+    for line in ("lsdef", "mkdef n1 groups=all", "tabdump site", "nodels"):
+        answer = Shell(env, tmp_path).run(line)
+        assert (answer.status, answer.out) == (1, "")
+        assert "PostgreSQL database serval on 127.0.0.1:1" in answer.err
+        assert "sesame" not in answer.err
