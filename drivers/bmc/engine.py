@@ -280,7 +280,11 @@ class _Loop:
                 self._unstarted.append(batch)
 
     def _start(self, batch: RunningBatch[Session], target: Target) -> None:
-        endpoint = self._endpoint(target)
+        try:
+            endpoint = self._endpoint(target)
+        except OSError as error:
+            self._answer(batch, Replies(target).unsent(error.strerror or type(error).__name__))
+            return
         if endpoint is None:
             self._answer(batch, Replies(target).no_address(target.address, target.port))
             return

@@ -63,11 +63,11 @@ class Session:
     """
 
     __slots__ = (
-        "_backoff", "_handshake", "_heard", "_message", "_offers_2_0", "_order", "_pace", "_parked",
-        "_permitted", "_plan", "_probed", "_replies", "_restarts", "_resume", "_rq_seq", "_seal",
-        "_sent_at", "_sequence", "_setback", "_step", "_then", "_timing", "_tries", "_want", "asking",
-        "changing", "counted_slow", "due", "node", "owner", "queued", "reply", "sent", "sid", "slow",
-        "sockaddr", "socket",
+        "_answered", "_backoff", "_handshake", "_heard", "_message", "_offers_2_0", "_order", "_pace",
+        "_parked", "_permitted", "_plan", "_probed", "_replies", "_restarts", "_resume", "_rq_seq",
+        "_seal", "_sent_at", "_sequence", "_setback", "_step", "_then", "_timing", "_tries", "_want",
+        "asking", "changing", "counted_slow", "due", "node", "owner", "queued", "reply", "sent", "sid",
+        "slow", "sockaddr", "socket",
     )  # fmt: skip
 
     def __init__(
@@ -95,7 +95,7 @@ class Session:
         self._seal: wire.Seal | None = None
         self._plan: Plan | None = None
         self._step = 0
-        self._parked = self._permitted = self._probed = self._offers_2_0 = False
+        self._answered = self._parked = self._permitted = self._probed = self._offers_2_0 = False
         self._setback: Reply | None = None
         self._resume: Callable[[float], bytes | None] | None = None
         self._then: Callable[[int, bytes, float], bytes | None] = self._got_privilege
@@ -139,7 +139,10 @@ class Session:
         self._setback = None
         self._tries += 1
         self.slow = self._tries >= FAST_SENDS
-        wait = self._timing.timeout_s if self.slow else 2 * self._pace.wait_s
+        # Twice as long each time, as far as the slow lane's pace; a BMC that has answered is asked sooner.
+        fast = self._pace.wait_s * 2 ** (self._tries - 1)
+        most = 4 * self._pace.wait_s if self._answered else self._timing.timeout_s
+        wait = min(fast, most, self._timing.timeout_s)
         last = max(self._heard + self._timing.deadline_s, now + self._pace.wait_s)
         self.due = min(now + wait, last)
         return self._send_again(now)
@@ -207,7 +210,7 @@ class Session:
             # An IPMI 1.5 BMC is deaf to the Open Session Request, but answers this.
             self._probed = self._tries % 2 == 1
             return wire.AUTH_CAP_REQUEST if self._probed else self._handshake.packet
-        if self._tries == 2:
+        if self._tries <= FAST_SENDS:
             return self._handshake.packet if self._seal is None and self._handshake else self._sealed()
         return self._reopen(now)
 
@@ -232,6 +235,7 @@ class Session:
         if self._tries == 1:
             self._pace.sample(now - self._sent_at)
         self._heard = now
+        self._answered = True
         self.slow = False
         self._setback = None
 

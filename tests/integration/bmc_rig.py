@@ -17,6 +17,7 @@ class RecordingGate:
         self.answer, self.looks_say = answer, may_send
         self.requests: Counter[tuple[str, str]] = Counter()
         self.looks: Counter[str] = Counter()
+        self.asked = threading.Event()
         self._lock = threading.Lock()
         self._early: list[str] = []
         self._batch: Batch | None = None
@@ -25,6 +26,7 @@ class RecordingGate:
         """Record, and answer as soon as the batch is known."""
         with self._lock:
             self.requests[node, sends] += 1
+            self.asked.set()
             if self._batch is None:
                 self._early.append(node)
                 return
