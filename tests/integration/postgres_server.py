@@ -8,6 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from sqlalchemy import URL, create_engine, text
@@ -33,8 +34,9 @@ DATABASES = ["sqlite", "postgres"] if binaries() or os.environ.get("CI") else ["
 class PostgresServer:
     """Started by `start`, ended by `stop`; databases are made from templates."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, settings: Mapping[str, str] = SETTINGS) -> None:
         self._programs = programs
+        self._settings = settings
         self._home = Path(tempfile.mkdtemp(prefix="serval-postgres-"))
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
@@ -56,7 +58,7 @@ class PostgresServer:
             os.chown(secret, user.pw_uid, user.pw_gid)
         make = ["initdb", "-D", "data", "-U", "serval", "-A", "scram-sha-256", "--pwfile=password"]
         self._run([*make, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]).check_returncode()
-        options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         with (self._home / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [*self._as_user(), str(self._programs / "postgres"), "-D", "data", "-h", "127.0.0.1",
