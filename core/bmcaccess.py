@@ -1,68 +1,93 @@
-"""Where a node's BMC is and how to log in, from table values (xCAT ipmi(5), passwd(5)); pure.
+"""Where a node's BMC is and how to log in, from table values (xCAT ipmi(5), openbmc(5), passwd(5)); pure.
 
-Address and credentials come from the ipmi table; user and password that are both missing there come from the
-passwd row `ipmi`. xCAT then falls back to the node's own name and to a built-in password; Serval says what
-is missing instead (docs/xcat-differences.md).
+nodehm.power, else nodehm.mgt, chooses the method. Address and credentials come from the ipmi table, or from
+openbmc for openbmc and redfish; user and password that are both missing there come from the passwd row named
+after the method. xCAT then falls back to the node's own name and to a built-in password; Serval says what is
+missing instead (docs/xcat-differences.md).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from core import webaccess
 from core.errors import NoBmcAddress, NodeError, UnsupportedAction
+from core.webaccess import Web
 
+IPMI, OPENBMC, REDFISH = "ipmi", "openbmc", "redfish"
+#: The table behind each method.
+TABLE_OF = {IPMI: "ipmi", OPENBMC: "openbmc", REDFISH: "openbmc"}
 #: The columns that `choose` needs, by table.
-COLUMNS = {"nodehm": ["power", "mgt"], "ipmi": ["bmc", "username", "password"]}
+COLUMNS = {
+    "nodehm": ["power", "mgt"],
+    "ipmi": ["bmc", "username", "password"],
+    "openbmc": ["bmc", "username", "password"],
+}
 IPMI_PORT = 623
 LONGEST_IPMI_USER = 16
 LONGEST_IPMI_PASSWORD = 20
+#: Users and passwords of the passwd table, by its key.
+Defaults = Mapping[str, tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A BMC as the tables describe it; `host` may be a name, `port` is UDP."""
+    """A BMC as the tables describe it; `host` may be a name, `port` is UDP for IPMI and TCP for Redfish."""
 
     host: str
     port: int
     username: str = field(repr=False)
     password: str = field(repr=False)
+    method: str = IPMI
+    #: For Redfish alone.
+    web: Web | None = None
 
 
-def choose(node: str, values: Mapping[str, str], default: tuple[str, str] | None) -> Access:
-    """The access to `node`'s BMC; `default` is user and password of the passwd row `ipmi`.
+def method_of(values: Mapping[str, str]) -> str:
+    """What controls the node's power; "" when nothing is set."""
+    return values.get("nodehm.power") or values.get("nodehm.mgt") or ""
 
-    Raises NoBmcAddress, UnsupportedAction or NodeError with what to set.
+
+def choose(node: str, values: Mapping[str, str], defaults: Defaults) -> Access:
+    """The access to `node`'s BMC.
+
+    Raises NoBmcAddress, UnsupportedAction, DefinitionError or NodeError with what to set.
     """
-    method = values.get("nodehm.power") or values.get("nodehm.mgt") or ""
+    method = method_of(values)
     if not method:
         raise NodeError(f"no hardware control is set; try: chdef {node} mgt=ipmi")
-    if method != "ipmi":
-        raise UnsupportedAction(f"hardware control '{method}' is not supported here; nodehm.mgt may be: ipmi")
-    host = values.get("ipmi.bmc", "").strip()
-    if not host:
-        raise NoBmcAddress(f"no BMC address is set; try: chdef {node} bmc=ADDRESS")
-    username, password = values.get("ipmi.username", ""), values.get("ipmi.password", "")
-    if not username and not password:
-        username, password = default or ("", "")
-    if not username and not password:
+    if method not in TABLE_OF:
+        known = ", ".join(TABLE_OF)
+        raise UnsupportedAction(
+            f"hardware control '{method}' is not supported here; nodehm.mgt may be: {known}"
+        )
+    table = TABLE_OF[method]
+    address = values.get(f"{table}.bmc", "").strip()
+    if not address:
+        raise NoBmcAddress(f"no BMC address is set; try: chdef {node} mgt={method} bmc=ADDRESS")
+    username, password = _login(node, values, defaults, method)
+    if method == IPMI:
+        check_lengths(username, password)
+        return Access(*split_port(address), username, password)
+    port, web = webaccess.parse_web(address)
+    return Access(web.host, port, username, password, method, web)
+
+
+def _login(node: str, values: Mapping[str, str], defaults: Defaults, method: str) -> tuple[str, str]:
+    table = TABLE_OF[method]
+    login = values.get(f"{table}.username", ""), values.get(f"{table}.password", "")
+    if not any(login):
+        login = defaults.get(method, ("", ""))
+    if not any(login):
         raise NodeError(
             f"no BMC user and password are set; try: chdef {node} bmcusername=… bmcpassword=…, "
-            "or the row key=ipmi of the passwd table"
+            f"or the row key={method} of the passwd table"
         )
-    check_lengths(username, password)
-    return Access(*split_port(host), username, password)
+    return login
 
 
 def split_port(text: str) -> tuple[str, int]:
-    """Host and UDP port of `10.0.0.7`, `bmc7:6230` or `[fd00::7]:6230`; 623 where no port is written.
-
-    Raises NoBmcAddress when the port is none.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or (":" in host and not host.endswith("]")):
-        return text.strip("[]"), IPMI_PORT
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise NoBmcAddress(f"the BMC address '{text}' has no valid port")
-    return host.strip("[]"), int(port)
+    """Host and UDP port of an IPMI address; 623 where no port is written. Raises NoBmcAddress."""
+    return webaccess.split_port(text, IPMI_PORT)
 
 
 def check_lengths(username: str, password: str) -> None:

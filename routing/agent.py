@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from core import jobspec
 from core.blob import read_blob
+from core.bmcaccess import Access
 from core.errors import RequestError, ServalError, UnavailableError
 from db import attempts
 from db.attempts import Report
@@ -33,19 +34,19 @@ AGAIN_S = 0.3
 
 
 class Agent:
-    """Everything a sending process owns; `fallback` is for BMCs that `driver` does not understand."""
+    """Everything a sending process owns: a driver for each method, and one for BMCs no other understands."""
 
     def __init__(
         self,
         home: Home,
-        driver: Driver,
+        driver_of: Callable[[str], Driver],
         fallback: Callable[[], Driver],
         wake: Callable[[], None] = lambda: None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._home = home
         self._engine = open_engine(home.database)
-        self._driver = driver
+        self._driver_of = driver_of
         self._fallback = fallback
         self._wake = wake
         self._wall = wall
@@ -98,8 +99,13 @@ class Agent:
             held.fail(held.claimed.nodes, type(error).__name__, error.message)
             return
         held.fail(held.claimed.nodes - found.keys(), "RequestError", "the attempt holds no address for it")
-        wanted = [node for node in found if node in held.claimed.nodes]
-        self._run(held, self._driver, spec, [target(node, *found[node]) for node in wanted])
+        by_method: dict[str, list[Target]] = {}
+        for node, (address, access) in found.items():
+            if node in held.claimed.nodes:
+                by_method.setdefault(access.method, []).append(target(node, address, access))
+        drivers = {method: self._driver_of(method) for method in by_method}
+        for method, targets in by_method.items():
+            self._run(held, drivers[method], spec, targets)
 
     def _run(self, held: Held, driver: Driver, spec: jobspec.JobSpec, targets: list[Target]) -> None:
         timing = Timing(spec.timeout_s, spec.retries)
@@ -211,6 +217,7 @@ class Agent:
         self._held.pop(held.claimed.id, None)
 
 
-def target(node: str, address: str, port: int, user: str, password: str) -> Target:
+def target(node: str, address: str, access: Access) -> Target:
     """One BMC as the drivers take it."""
-    return Target(node, address, user.encode(), password.encode(), port)
+    user, password = access.username.encode(), access.password.encode()
+    return Target(node, address, user, password, access.port, access.web)

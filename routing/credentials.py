@@ -8,14 +8,15 @@ import time
 from collections.abc import Iterable
 
 from core.blob import write_blob
-from core.bmcaccess import COLUMNS, Access, choose
-from core.errors import NodeError
+from core.bmcaccess import COLUMNS, TABLE_OF, Access, choose, method_of
+from core.errors import DefinitionError, NodeError
 from db import members
 from db.engine import Connection, Engine, reading
-from db.lookup import Unreadable, effective, passwords
+from db.lookup import Unreadable, effective, passwords, site_values
 from db.supervision import JobRow
 from drivers.resolve import Resolver
 from drivers.seal import seal
+from routing.trust import Trust
 
 log = logging.getLogger(__name__)
 
@@ -68,16 +69,20 @@ def look_up(connection: Connection, nodes: list[str]) -> tuple[dict[str, Access]
     """The BMC of each node, and for those without one the error class and sentence."""
     unreadable: Unreadable = {}
     values = effective(connection, COLUMNS, nodes, unreadable)
-    default = next(iter(passwords(connection, "ipmi")), None)
-    bad = {node: sentence for (node, _), sentence in unreadable.items()}
+    found = {method: next(iter(passwords(connection, method)), None) for method in TABLE_OF}
+    defaults = {method: login for method, login in found.items() if login}
+    trust = Trust(site_values(connection))
+    bad = {(node, column.partition(".")[0]): sentence for (node, column), sentence in unreadable.items()}
     accesses: dict[str, Access] = {}
     failed: dict[str, tuple[str, str]] = {}
     for node in nodes:
-        if node in bad:
-            failed[node] = (BAD_VALUE, bad[node])
+        told = values.get(node, {})
+        table = TABLE_OF.get(method_of(told), "")
+        if sentence := bad.get((node, "nodehm")) or bad.get((node, table)):
+            failed[node] = (BAD_VALUE, sentence)
             continue
         try:
-            accesses[node] = choose(node, values.get(node, {}), default)
-        except NodeError as error:
+            accesses[node] = trust.applied(choose(node, told, defaults))
+        except (NodeError, DefinitionError) as error:
             failed[node] = (type(error).__name__, error.message)
     return accesses, failed

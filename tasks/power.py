@@ -6,6 +6,7 @@ from functools import cache
 from celery import shared_task
 from drivers.bmc.contract import Driver
 
+from core.bmcaccess import IPMI
 from core.errors import UnavailableError
 from db.home import open_home
 from drivers import wake
@@ -32,7 +33,17 @@ def agent(pid: int) -> Agent:
         except UnavailableError:
             return  # the supervisor looks by itself
 
-    return Agent(home, Engine(), fallback, ring)
+    return Agent(home, driver_of, fallback, ring)
+
+
+@cache
+def driver_of(method: str) -> Driver:
+    """The driver for a method of core.bmcaccess; one for the process, made when it is first needed."""
+    if method == IPMI:
+        return Engine()
+    from drivers.bmc.redfish import RedfishDriver  # a process without Redfish BMCs never needs TLS
+
+    return RedfishDriver()
 
 
 @cache

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from core.bootdev import BootRequest
 from core.power import Action
+from core.webaccess import Web
 
 #: One command for a whole batch: a power action, or a boot device request.
 Command = Action | BootRequest
@@ -19,13 +20,15 @@ Command = Action | BootRequest
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One BMC: numeric address, UDP port, credentials as bytes (never printed)."""
+    """One BMC: numeric address, port (UDP or TCP), credentials as bytes (never printed)."""
 
     node: str
     address: str
     username: bytes = field(repr=False)
     password: bytes = field(repr=False)
     port: int = 623
+    #: For Redfish alone.
+    web: Web | None = None
 
 
 @dataclass(frozen=True, slots=True)
