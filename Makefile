@@ -30,8 +30,12 @@ format: venv ## let ruff put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# A box for each database, side by side: the tests mostly wait.
+E2E := tests/e2e -n 2 --dist loadgroup
+
 test: packages lint ## everything that CI checks
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest tests/unit tests/integration $(ARGS)
+	$(BIN)/pytest $(E2E) $(ARGS)
 
 test-unit: venv ## rules and values: no server, seconds
 	$(BIN)/pytest tests/unit $(ARGS)
@@ -40,7 +44,7 @@ test-integration: venv packages ## real Redis, PostgreSQL and ipmi_sim, simulate
 	$(BIN)/pytest tests/integration $(ARGS)
 
 test-e2e: venv packages ## real worker processes, killed for real
-	$(BIN)/pytest tests/e2e $(ARGS)
+	$(BIN)/pytest $(E2E) $(ARGS)
 
 demo: venv ## a cluster in a box: 200 BMCs, two service nodes, one of them killed
 	$(BIN)/python -m lab.demo $(ARGS)

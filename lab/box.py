@@ -178,6 +178,14 @@ class Box:
         except (FileNotFoundError, ValueError):
             return 0
 
+    def alive(self, name: str) -> bool:
+        """Whether the keeper of a worker runs."""
+        try:
+            state = Path(f"/proc/{self.group(name)}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return False
+        return state not in "ZX"
+
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to every process of a worker at once, as when its host dies or stops."""
         group = self.group(name)

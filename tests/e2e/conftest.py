@@ -1,0 +1,49 @@
+"""Two cluster boxes for the whole run, one on SQLite and one on PostgreSQL."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from postgres_server import DATABASES, PostgresServer, binaries
+from rig import Rig, open_rig
+
+BMCS = 2400
+#: One process of pytest-xdist has all tests on one database, so that each box is started once.
+BOXES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in DATABASES]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server with an empty database `box`."""
+    programs = binaries()
+    if programs is None:
+        pytest.fail("PostgreSQL is not installed: make packages")
+    server = PostgresServer(programs)
+    try:
+        server.start()
+        server.execute("CREATE DATABASE box")
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session", params=BOXES)
+def box_rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """The box on one of the databases, for all tests that leave it well."""
+    database = None
+    if request.param == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        database = server.url("box")
+    folder: Path = tmp_path_factory.mktemp("box")
+    rig = open_rig(folder, BMCS, database)
+    yield rig
+    rig.box.stop()
+    rig.engine.dispose()
+
+
+@pytest.fixture
+def rig(box_rig: Rig) -> Iterator[Rig]:
+    """A box where everything lives and all BMCs are well, at the beginning and again at the end."""
+    box_rig.quiet()
+    yield box_rig
+    box_rig.heal()
