@@ -163,7 +163,7 @@ def ok_line(result: NodeResult, verbose: bool) -> str:
     """`n1: on`; verbose `n1: [sn2]: on (sn1: BMC silent)`."""
     if not verbose:
         return f"{result.node}: {result.text}"
-    hops = "; ".join(f"{one.sn}: {one.reason}" for one in read_tried(result.tried))
+    hops = "; ".join(str(one) for one in read_tried(result.tried))
     return f"{result.node}: [{result.sn}]: {result.text}" + (f" (after {hops})" if hops else "")
 
 

@@ -125,7 +125,7 @@ def attempt_life(one: AttemptInfo) -> Iterator[Step]:
 
 def ending(state: str, result: NodeResult) -> Step:
     """The outcome, or where the node stands now."""
-    hops = "; ".join(f"{one.sn}: {one.reason}" for one in read_tried(result.tried))
+    hops = "; ".join(str(one) for one in read_tried(result.tried))
     after = f" (after {hops})" if hops else ""
     if state == NodeState.DONE:
         by = f", from {result.sn}" if result.sn else ""

@@ -25,6 +25,10 @@ class Tried:
     sn: str
     reason: str
 
+    def __str__(self) -> str:
+        """`sn1: BMC silent`; a reason that names the service node already stands alone."""
+        return self.reason if self.reason.startswith(f"{self.sn} ") else f"{self.sn}: {self.reason}"
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -75,4 +79,4 @@ def explain(passed: Sequence[Tried]) -> str:
     """One line: every service node with why it could not do it."""
     if not passed:
         return "no service node serves it"
-    return "; ".join(f"{one.sn}: {one.reason}" for one in passed)
+    return "; ".join(str(one) for one in passed)

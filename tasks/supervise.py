@@ -17,8 +17,11 @@ from kombu.exceptions import KombuError, OperationalError
 
 from core.errors import ServalError, UnavailableError
 from core.lease import Reading
-from db.engine import open_engine
+from core.site import number
+from db import jobs
+from db.engine import Engine, open_engine, reading
 from db.home import Home
+from db.lookup import site_values
 from drivers import leases, wake
 from routing.authority import boottime
 from routing.credentials import BmcCredentials
@@ -28,6 +31,9 @@ log = logging.getLogger(__name__)
 
 #: The loop looks so often without being woken.
 TURN_S = 0.2
+#: Old jobs are forgotten so often, in seconds.
+PRUNE_S = 600.0
+RETENTION_DAYS = 30
 #: A reading of the leases older than this is no reading.
 FRESH_S = 0.7
 
@@ -117,6 +123,7 @@ def supervise(home: Home, app: Celery, stop: threading.Event) -> None:
         wall=time.time,
         home_name=home.name,
     )
+    threading.Thread(target=prune_loop, args=(engine, stop), name="prune", daemon=True).start()
     while not stop.is_set():
         bell.rung.wait(TURN_S)
         bell.rung.clear()
@@ -137,3 +144,17 @@ def turn(supervisor: Supervisor, seen: Reading | None, stop: threading.Event) ->
     except Exception:
         log.exception("the supervisor stumbled")
         stop.wait(TURN_S)
+
+
+def prune_loop(engine: Engine, stop: threading.Event) -> None:
+    """Forget jobs that ended more than site.jobretention days ago."""
+    while True:
+        try:
+            with reading(engine) as connection:
+                days = number(site_values(connection), "jobretention", RETENTION_DAYS)
+            while gone := jobs.prune(engine, time.time() - days * 86_400):
+                log.info("%d old jobs forgotten", gone)
+        except ServalError as error:
+            log.warning("%s", error.message)
+        if stop.wait(PRUNE_S):
+            return
