@@ -3,11 +3,11 @@
 import argparse
 from collections.abc import Callable
 from functools import wraps
-from importlib.metadata import version
 from typing import Any, NoReturn
 
 from cli.context import Context
 from core.errors import RequestError
+from core.release import RELEASE
 
 Command = Callable[[list[str], Context], int]
 
@@ -42,10 +42,10 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Prints `lsdef - Version 1.2.3`; the release is looked up only then."""
+    """Prints `lsdef - Version 1.2.3`."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_given: object) -> None:
-        parser._print_message(f"{parser.prog} - Version {version('serval-cluster')}\n")
+        parser._print_message(f"{parser.prog} - Version {RELEASE}\n")
         parser.exit()
 
 
