@@ -138,7 +138,7 @@ class Session:
             return resume(now)
         self._setback = None
         self._tries += 1
-        self.slow = self._tries >= FAST_SENDS
+        self.slow = self.slow or self._tries >= FAST_SENDS
         # Twice as long each time, as far as the slow lane's pace; a BMC that has answered is asked sooner.
         fast = self._pace.wait_s * 2 ** (self._tries - 1)
         most = 4 * self._pace.wait_s if self._answered else self._timing.timeout_s
@@ -212,14 +212,7 @@ class Session:
             return wire.AUTH_CAP_REQUEST if self._probed else self._handshake.packet
         if self._tries <= FAST_SENDS:
             return self._handshake.packet if self._seal is None and self._handshake else self._sealed()
-        return self._reopen(now)
-
-    def _reopen(self, now: float) -> bytes | None:
-        tries, due = self._tries, self.due
-        packet = self._restart(now)
-        # A new try is no sign of life: the pace of a silent BMC stays.
-        self._tries, self.due = max(tries, 1), max(due, self.due)
-        return packet
+        return self._restart(now)
 
     def _restart(self, now: float) -> bytes | None:
         self._restarts += 1

@@ -54,6 +54,7 @@ def test_every_bmc_is_reset_once(engine: Engine, simulator: Simulator, targets: 
     assert set(gate.looks.values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_network_that_loses_a_fifth(engine: Engine, simulator: Simulator, targets: list[Target]) -> None:
     del targets[100:]
     simulator.control.faults("all", loss=0.2, duplicate=0.2)
@@ -72,6 +73,7 @@ def test_a_network_that_loses_a_fifth(engine: Engine, simulator: Simulator, targ
         assert reset == 1 if replies[target.node].verdict is Verdict.OK else reset <= 1
 
 
+@pytest.mark.slow
 def test_silent_bmcs_hold_neither_window_nor_batch(simulator: Simulator, targets: list[Target]) -> None:
     simulator.control.faults("127.3.0.1-127.3.0.40", silent=True)
     narrow = Engine(window=8)
