@@ -1,4 +1,4 @@
-"""The supervisor against service nodes that die, freeze and return; each a bug that was there or nearly was."""
+"""The supervisor against service nodes that die, freeze and return; each was a bug or nearly one."""
 
 from collections.abc import Callable, Iterator
 
@@ -63,7 +63,7 @@ def test_a_dead_supervisor_s_jobs_are_adopted(stage: Stage) -> None:
 
 
 def test_a_queue_that_nobody_works_on_fails_over(stage: Stage) -> None:
-    """The lease is there and the worker is not: the attempt was published again and again, and never given to the next."""
+    """The lease is there and the worker is not: it was published again and again."""
     number = stage.submit(Action.STAT, {"n1": "sn1,sn2"})
     stage.sns["sn1"].consumes = False
     stage.turn(60)
