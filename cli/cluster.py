@@ -1,7 +1,7 @@
-"""`serval up|down|status|worker|sim`: the embedded cluster on one machine, and single workers.
+"""`serval up|down|status|worker`: the embedded cluster on one machine, and single workers.
 
-`up` starts what is missing and returns when it works; `down` ends what `up` started, by process id. The
-processes are sessions of their own; their logs are in SERVAL_HOME/log.
+`up` starts what is missing (Redis, the command server, workers) and returns when it works; `down` ends what
+`up` started, by process id. The processes are sessions of their own; their logs are in SERVAL_HOME/log.
 """
 
 import os
@@ -9,11 +9,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from cli.arguments import Parser, command
 from cli.context import Context
 from cli.power import broker
+from cli.server import server_pid
 from core.errors import RequestError, UnavailableError
 from db.home import Home, open_home
 from db.schema import open_database
@@ -43,6 +45,7 @@ def up(argv: list[str], ctx: Context) -> int:
     names = [(home.name, "mn"), *((name, "sn") for name in options.sn)]
     for name, role in names:
         start_worker(ctx, home, name, role)
+    start_server(ctx, home)
     wait_for_leases(home, [name for name, _ in names])
     for name, role in names:
         ctx.say(f"{name}: {role} is up")
@@ -65,6 +68,9 @@ def down(argv: list[str], ctx: Context) -> int:
         end(chosen[name], signal.SIGTERM)
         ctx.say(f"{name}: stopped")
     if not options.names:
+        if is_worker(read_pid(server_pid(home)), b"server"):
+            end(server_pid(home), signal.SIGTERM, b"server")
+            ctx.say("command server: stopped")
         pid_file = home.run / "redis.pid"
         if pid_file.exists():
             redis.stop(int(pid_file.read_text()))
@@ -88,6 +94,8 @@ def status(argv: list[str], ctx: Context) -> int:
         ctx.say(f"redis: {error.message}")
     open_database(ctx.env)
     ctx.say("database: answers")
+    served = is_worker(read_pid(server_pid(home)), b"server")
+    ctx.say(f"command server: {'runs' if served else 'does not run; commands take half a second longer'}")
     for file in sorted(home.run.glob("worker-*.pid")):
         alive = is_worker(read_pid(file))
         well = well and alive
@@ -115,21 +123,37 @@ def start_worker(ctx: Context, home: Home, name: str, role: str) -> None:
     pid_file = home.run / f"worker-{name}.pid"
     if is_worker(read_pid(pid_file)):
         return
-    command_line = [sys.executable, "-m", "cli.main", "serval", "worker", name]
-    if role == "mn":
-        command_line.append("--mn")
-    environment = {**ctx.env, "SERVAL_HOME": str(home.path), "SERVAL_NAME": name}
-    with (home.logs / f"{name}.log").open("ab") as log:
+    words = ["worker", name, *(["--mn"] if role == "mn" else [])]
+    pid_file.write_text(str(start(words, {**ctx.env, "SERVAL_NAME": name}, home, name)))
+
+
+def start_server(ctx: Context, home: Home) -> None:
+    """Start the command server unless one runs; it writes its process id itself."""
+    if is_worker(read_pid(server_pid(home)), b"server"):
+        return
+    pid = start(["server"], ctx.env, home, "server")
+    deadline = time.monotonic() + READY_S
+    while read_pid(server_pid(home)) != pid:
+        if not is_worker(pid, b"server"):
+            raise UnavailableError(f"the command server ended at once: {last_line(home, 'server')}")
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"the command server does not come up; see {home.logs}")
+        time.sleep(0.05)
+
+
+def start(words: list[str], env: Mapping[str, str], home: Home, log_name: str) -> int:
+    """Start `serval` with these words in a session of its own, with a log; its process id."""
+    with (home.logs / f"{log_name}.log").open("ab") as log:
         process = subprocess.Popen(
-            command_line,
-            env=environment,
+            [sys.executable, "-m", "cli.main", "serval", *words],
+            env={**env, "SERVAL_HOME": str(home.path)},
             cwd=Path(__file__).resolve().parent.parent,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
-    pid_file.write_text(str(process.pid))
+    return process.pid
 
 
 def wait_for_leases(home: Home, names: list[str]) -> None:
@@ -169,8 +193,8 @@ def read_pid(file: Path) -> int:
         return 0
 
 
-def is_worker(pid: int) -> bool:
-    """Whether this process id is a Serval worker: ids are used again."""
+def is_worker(pid: int, word: bytes = b"worker") -> bool:
+    """Whether this process id is a Serval worker (or server, by `word`): ids are used again."""
     if pid <= 0:
         return False
     try:
@@ -178,7 +202,7 @@ def is_worker(pid: int) -> bool:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return False
-    return b"worker" in words and state != "Z"
+    return word in words and state != "Z"
 
 
 def name_of(file: Path) -> str:
@@ -186,11 +210,11 @@ def name_of(file: Path) -> str:
     return file.stem.removeprefix("worker-")
 
 
-def end(pid_file: Path, number: signal.Signals) -> None:
-    """Send a signal to the worker of a pid file and wait until it is gone."""
+def end(pid_file: Path, number: signal.Signals, word: bytes = b"worker") -> None:
+    """Send a signal to the process of a pid file and wait until it is gone."""
     pid = read_pid(pid_file)
     deadline = time.monotonic() + STOP_S
-    while is_worker(pid):
+    while is_worker(pid, word):
         os.kill(pid, number)
         time.sleep(0.2)
         if time.monotonic() > deadline:

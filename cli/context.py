@@ -1,6 +1,7 @@
 """What a command may know about its caller: streams, environment and terminal, never globals."""
 
 import os
+import pwd
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,14 @@ class Context:
     terminal: bool
     #: Reads a file for the caller (`^file` in a noderange, stanza files), with the caller's own rights.
     read_text: Callable[[Path], str] = field(default=lambda path: path.read_text(encoding="utf-8"))
+    #: One request is one job: whoever asks again with the same words gets the same job.
+    request: str = field(default_factory=lambda: os.urandom(16).hex())
+    #: Whether a command server began with this request and was lost.
+    again: bool = False
+    #: Nodes whose results the caller has seen already, when it asks again.
+    shown: frozenset[str] = frozenset()
+    #: Told which nodes' results were printed just now.
+    note_shown: Callable[[list[str]], None] = field(default=lambda nodes: None)
 
     def say(self, line: str) -> None:
         """One line on standard output."""
@@ -33,15 +42,24 @@ class Context:
         self.err.write(line + "\n")
 
 
+def user_name(uid: int, env: Mapping[str, str]) -> str:
+    """Who asks: the kernel's word, except that root may say for whom (sudo)."""
+    if uid == 0 and env.get("SUDO_USER"):
+        return env["SUDO_USER"]
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
 def local() -> Context:
     """The context of a command that runs in its caller's own process."""
-    user = os.environ.get("SUDO_USER") or os.environ.get("USER") or str(os.getuid())
     return Context(
         out=sys.stdout,
         err=sys.stderr,
         stdin=sys.stdin,
         env=dict(os.environ),
         cwd=Path.cwd(),
-        who=user,
+        who=user_name(os.getuid(), os.environ),
         terminal=sys.stdout.isatty(),
     )

@@ -1,4 +1,4 @@
-"""The console scripts: each imports only its own command, runs it, and turns errors into one sentence.
+"""Running a command by its name: only its own module is imported, and errors become one sentence.
 
 A ServalError is its message; anything else is a bug in Serval and keeps its traceback.
 """
@@ -6,7 +6,7 @@ A ServalError is its message; anything else is a bug in Serval and keeps its tra
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import NoReturn
 
 from cli.context import Context, local
@@ -44,64 +44,21 @@ def run(name: str, argv: list[str], context: Context) -> int:
         return INTERRUPTED
 
 
-def main(name: str) -> NoReturn:
-    """Run a command for the shell that called it."""
-    context = local()
+def execute(name: str, argv: list[str], context: Context) -> int:
+    """Run a command to its end, output flushed; 141 when the reader of its output has gone (`| head`)."""
     try:
-        status = run(name, sys.argv[1:], context)
+        status = run(name, argv, context)
         context.out.flush()
+        context.err.flush()
     except BrokenPipeError:
-        # The reader has gone (`| head`); Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = PIPE_CLOSED
-    sys.exit(status)
+        # Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), context.out.fileno())
+        return PIPE_CLOSED
+    return status
 
 
-def serval() -> NoReturn:
-    """The `serval` script."""
-    main("serval")
-
-
-def rpower() -> NoReturn:
-    """The `rpower` script."""
-    main("rpower")
-
-
-def rsetboot() -> NoReturn:
-    """The `rsetboot` script."""
-    main("rsetboot")
-
-
-def mkdef() -> NoReturn:
-    """The `mkdef` script."""
-    main("mkdef")
-
-
-def chdef() -> NoReturn:
-    """The `chdef` script."""
-    main("chdef")
-
-
-def lsdef() -> NoReturn:
-    """The `lsdef` script."""
-    main("lsdef")
-
-
-def rmdef() -> NoReturn:
-    """The `rmdef` script."""
-    main("rmdef")
-
-
-def tabdump() -> NoReturn:
-    """The `tabdump` script."""
-    main("tabdump")
-
-
-def tabrestore() -> NoReturn:
-    """The `tabrestore` script."""
-    main("tabrestore")
-
-
-def nodels() -> NoReturn:
-    """The `nodels` script."""
-    main("nodels")
+def main(name: str, request: str, *, again: bool = False, shown: Collection[str] = ()) -> NoReturn:
+    """Run a command in the process that was started for it; the words after `request` are Context's."""
+    context = local()
+    context.request, context.again, context.shown = request, again, frozenset(shown)
+    sys.exit(execute(name, sys.argv[1:], context))

@@ -65,12 +65,10 @@ class Follower:
         pause, quiet = FIRST_LOOK_S, time.monotonic()
         while True:
             info, fresh = self._look()
-            for result in fresh:
-                self._show(result)
+            self._show_all(fresh)
             if fresh:
-                self.context.out.flush()
                 quiet = time.monotonic()
-            if info.state == JobState.DONE:
+            if over(info):
                 return self._end(info)
             self._check_taken(info)
             if time.monotonic() - quiet > QUIET_S:
@@ -97,7 +95,7 @@ class Follower:
             info = jobs.info(connection, self.job)
             if info is None:
                 raise UnavailableError(f"job {self.job} is not in the database any more")
-            since = None if info.state == JobState.DONE else self._last - CLOCKS_S
+            since = None if over(info) else self._last - CLOCKS_S
             found = jobs.results(connection, self.job, since)
         fresh = [result for result in found if result.node not in self._seen]
         self._seen.update(result.node for result in fresh)
@@ -106,10 +104,24 @@ class Follower:
 
     # -- showing -----------------------------------------------------------------------------------
 
-    def _show(self, result: NodeResult) -> None:
+    def _show_all(self, fresh: list[NodeResult]) -> None:
+        """Print results, but for those that the caller has seen from a server that was lost since."""
+        for result in fresh:
+            self._count(result)
+        new = [result for result in fresh if result.node not in self.context.shown]
+        for result in new:
+            self._show(result)
+        if new:
+            self.context.out.flush()
+            self.context.err.flush()
+            self.context.note_shown([result.node for result in new])
+
+    def _count(self, result: NodeResult) -> None:
         self._counts[result.outcome] += 1
         if result.outcome != Outcome.OK:
             self._problems.setdefault(result.outcome, []).append(result.node)
+
+    def _show(self, result: NodeResult) -> None:
         if self.options.as_json:
             self.context.say(as_json(self.job, result))
         elif result.outcome == Outcome.OK:
@@ -157,6 +169,11 @@ class Follower:
             ended = jobs.cancel(self.engine, self.job, self.context.who, time.time())
             self.context.complain(f"job {self.job}: {len(ended)} nodes cancelled, the rest had been sent")
         return 130
+
+
+def over(info: JobInfo) -> bool:
+    """Whether every node has its outcome: they are final, even while the job itself is not yet closed."""
+    return info.state == JobState.DONE or not info.counts.get("")
 
 
 def ok_line(result: NodeResult, verbose: bool) -> str:

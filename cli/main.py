@@ -2,7 +2,7 @@
 
 import sys
 
-from cli.entry import main
+from cli.client import main
 
 if __name__ == "__main__":
     name, sys.argv = sys.argv[1], [sys.argv[1], *sys.argv[2:]]

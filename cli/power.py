@@ -1,7 +1,6 @@
 """rpower and rsetboot: ask for a job on a noderange and follow it (xCAT rpower(1), rsetboot(1))."""
 
 import argparse
-import secrets
 import time
 from contextlib import suppress
 
@@ -95,16 +94,25 @@ def ask(ctx: Context, options: argparse.Namespace, name: str, what: Action | Boo
     """Submit the job and follow it; nothing runs when any node or setting is wrong."""
     home = open_home(ctx.env)
     engine = open_database(ctx.env)
+    if ctx.again and (known := asked_before(engine, ctx)) is not None:
+        return wait(ctx, engine, known, options)
     with reading(engine) as connection:
         nodes = node_list(connection, options.noderange, ctx)
         label = f"{name} {options.noderange} {word}"
-        asked = Asked(secrets.token_hex(16), name, what, nodes, label, ctx.who)
+        asked = Asked(ctx.request, name, what, nodes, label, ctx.who)
         job = new_job(connection, asked, home.name)
         if not options.plan:
             confirm(ctx, connection, options, what, nodes)
     if options.plan:
         return print_plan(ctx, broker(home), job, options.json)
     return submit_and_follow(ctx, home, engine, job, options)
+
+
+def asked_before(engine: Engine, ctx: Context) -> int | None:
+    """The job of a request whose command server was lost; None when it had not come so far."""
+    with reading(engine) as connection:
+        known = jobs.by_request(connection, ctx.request)
+    return known.id if known else None
 
 
 def submit_and_follow(

@@ -1,14 +1,12 @@
 """`serval retry ID`: the same command again, for the nodes that it failed on."""
 
-import secrets
-
 from cli.arguments import Parser, command
 from cli.columns import counted
 from cli.context import Context
 from cli.jobs import find_job
 from cli.objects import printable
 from cli.plan import print_plan
-from cli.power import add_job_options, broker, confirm, submit_and_follow
+from cli.power import add_job_options, asked_before, broker, confirm, submit_and_follow, wait
 from core import jobspec
 from core.errors import RequestError
 from core.fold import fold, unfold
@@ -38,6 +36,8 @@ def retry(argv: list[str], ctx: Context) -> int:
     add_job_options(parser)
     options = parser.parse_args(argv)
     home, engine = open_home(ctx.env), open_database(ctx.env)
+    if ctx.again and (known := asked_before(engine, ctx)) is not None:
+        return wait(ctx, engine, known, options)
     with reading(engine) as connection:
         old = find_job(connection, options.job)
         failed = failed_nodes(connection, old, options.unknown)
@@ -48,7 +48,7 @@ def retry(argv: list[str], ctx: Context) -> int:
         nodes = still_defined(ctx, connection, failed)
         what = jobspec.from_text(old.spec).command
         label = f"{old.label.partition(' (retry of ')[0]} (retry of {old.id})"
-        asked = Asked(secrets.token_hex(16), old.command, what, nodes, label, ctx.who)
+        asked = Asked(ctx.request, old.command, what, nodes, label, ctx.who)
         job = new_job(connection, asked, home.name)
         if not options.plan:
             confirm(ctx, connection, options, what, nodes)

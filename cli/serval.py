@@ -11,6 +11,7 @@ SUBCOMMANDS = {
     "down": ("cli.cluster", "down", "stop what `serval up` started"),
     "status": ("cli.cluster", "status", "what of Serval runs on this machine"),
     "worker": ("cli.cluster", "worker", "be the management node or a service node"),
+    "server": ("cli.server", "server", "be the warm command server"),
     "sn": ("cli.members", "sn", "service nodes: lease, version, load, nodes served"),
     "jobs": ("cli.jobs", "listing", "the newest jobs"),
     "job": ("cli.jobs", "show", "one job, folded by outcome"),
