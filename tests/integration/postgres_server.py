@@ -16,6 +16,9 @@ from sqlalchemy.exc import OperationalError
 
 PASSWORD = "loopback-only"
 PATIENCE = 30
+#: A database a test is mostly files copied and removed: in memory that is quick.
+MEMORY = Path("/dev/shm")
+MEMORY_WANTED = 2 << 30
 #: Durability is the server's business, not these tests'.
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "200", "log_statement": "none"}
 
@@ -31,13 +34,18 @@ def binaries() -> Path | None:
 DATABASES = ["sqlite", "postgres"] if binaries() or os.environ.get("CI") else ["sqlite"]
 
 
+def _place() -> Path | None:
+    """In memory where there is room (a container often has 64 MB there), else where temporary files go."""
+    return MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_WANTED else None
+
+
 class PostgresServer:
     """Started by `start`, ended by `stop`; databases are made from templates."""
 
     def __init__(self, programs: Path, settings: Mapping[str, str] = SETTINGS) -> None:
         self._programs = programs
         self._settings = settings
-        self._home = Path(tempfile.mkdtemp(prefix="serval-postgres-"))
+        self._home = Path(tempfile.mkdtemp(prefix="serval-postgres-", dir=_place()))
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
