@@ -1,6 +1,5 @@
 """Tools that we did not write as judges of the simulator: ipmitool, FreeIPMI's ipmipower and pyghmi."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -24,12 +23,10 @@ def sim() -> Iterator[Simulator]:
 
 
 def tool(name: str) -> str:
-    """The path of a judge; where CI is set a missing one is a failure."""
+    """The path of a judge; without it nothing is proved."""
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
-    if path is None and os.environ.get("CI"):
-        pytest.fail(f"{name} is not installed, and CI needs it as a judge of the simulator")
     if path is None:
-        pytest.skip(f"{name} is not installed")
+        pytest.fail(f"{name} is not installed: make packages")
     return path
 
 
