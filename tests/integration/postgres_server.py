@@ -98,10 +98,9 @@ class PostgresServer:
         )
 
     def _as_user(self) -> list[str]:
-        """PostgreSQL refuses to run as root."""
-        if os.getuid() != 0:
-            return []
-        return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]
+        """PostgreSQL refuses to run as root; and it ends with the tests, even when they are killed."""
+        user = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+        return ["setpriv", "--pdeathsig=INT", *user, "--"]
 
     def _wait(self) -> None:
         end = time.monotonic() + PATIENCE
