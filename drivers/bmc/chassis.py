@@ -30,6 +30,9 @@ BUSY = 0xC0
 #: Set Session Privilege refuses the level with these.
 LEVEL_REFUSED = frozenset({0x80, 0x81})
 
+#: The BMC took the command and cannot say what became of it.
+DOUBTFUL = frozenset({0xC3, 0xCE})
+
 #: Meaning of completion codes (table 5-2).
 _MEANING = {
     0xC0: "Node busy",

@@ -199,7 +199,7 @@ class PyghmiDriver:
             if code == _NO_ANSWER and (not repeat or monotonic() >= deadline):
                 return talk.replies.lost(plan.sends, batch.timing)
             if code != _NO_ANSWER and (code != BUSY or not repeat or monotonic() >= deadline):
-                return talk.replies.refused(meaning(code), plan.sends)
+                return talk.replies.completed(code, plan.sends)
             Session.pause(_BACKOFF_S)
 
 

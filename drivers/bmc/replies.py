@@ -4,6 +4,7 @@ import ipaddress
 
 from core.errors import BmcAuthError, BmcRefused, BmcSilent, NoBmcAddress
 from core.power import may_repeat
+from drivers.bmc.chassis import DOUBTFUL, meaning
 from drivers.bmc.contract import Reply, Target, Timing, Verdict
 
 #: RMCP+ and RAKP status codes (table 13-15).
@@ -54,6 +55,13 @@ class Replies:
     def refused(self, reason: str, sent: str = "") -> Reply:
         """The BMC understood and said no."""
         return Reply(self._node, Verdict.NODE, f"{reason} ({self._bmc})", BmcRefused.__name__, sent)
+
+    def completed(self, code: int, sent: str) -> Reply:
+        """A completion code other than 0 for a command that changes the node."""
+        if code not in DOUBTFUL:
+            return self.refused(meaning(code), sent)
+        text = f"{self._bmc} took '{sent}' and said: {meaning(code)}"
+        return Reply(self._node, Verdict.LOST, text, BmcRefused.__name__, sent)
 
     def wrong_password(self) -> Reply:
         """The key exchange showed two different passwords."""

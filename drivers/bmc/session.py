@@ -340,7 +340,7 @@ class Session:
     def _got_change(self, code: int, data: bytes, now: float) -> bytes | None:
         assert self._plan is not None
         if code and not self._plan.requests[self._step].optional:
-            return self._end(self._replies.refused(meaning(code), self.sent))
+            return self._end(self._replies.completed(code, self.sent))
         self._step += 1
         return self._advance(now)
 
