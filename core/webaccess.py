@@ -77,13 +77,15 @@ def _refuse(why: str) -> NoReturn:
 def split_port(text: str, default: int) -> tuple[str, int]:
     """Host and port of `10.0.0.7`, `bmc7:6230` or `[fd00::7]:6230`; `default` where no port is written.
 
-    Raises NoBmcAddress when the port is none.
+    Raises NoBmcAddress when host or port is none.
     """
     host, colon, port = text.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):
-        return text.strip("[]"), default
+        host, port = text, str(default)
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise NoBmcAddress(f"the BMC address '{text}' has no valid port")
+    if not host.strip("[]"):  # an empty name is this host itself
+        raise NoBmcAddress(f"the BMC address '{text}' has no host")
     return host.strip("[]"), int(port)
 
 

@@ -9,6 +9,7 @@ The normal run is the same every time. A long random search:
 """
 
 import os
+from functools import partial
 from typing import Any
 
 import pytest
@@ -36,6 +37,8 @@ SEARCH = int(os.environ.get("SERVAL_SEARCH", "0"))
 
 names = st.sampled_from(NAMES)
 places = st.integers(0, 20)
+#: How far every thread of a service node comes in a turn: often it stays in the middle of something.
+rounds = st.sampled_from([1, 1, 2, 4, 12])
 
 
 class Protocol(RuleBasedStateMachine):
@@ -73,22 +76,32 @@ class Protocol(RuleBasedStateMachine):
 
     # -- the ordinary course of things -------------------------------------------------------------
 
-    @rule(turns=st.integers(1, 6))
-    def turn(self, turns: int) -> None:
-        self.stage.turn(turns)
+    @rule(turns=st.integers(1, 6), rounds=rounds)
+    def turn(self, turns: int, rounds: int) -> None:
+        self.stage.turn(turns, rounds=rounds)
 
-    @rule(turns=st.integers(1, 16), place=st.integers(0, 1))
-    def turn_with_one_supervisor_paused(self, turns: int, place: int) -> None:
+    @rule(turns=st.sampled_from([1, 4, 16]), place=st.integers(0, 1), rounds=rounds)
+    def turn_with_one_supervisor_paused(self, turns: int, place: int, rounds: int) -> None:
         resting = self.stage.supervisors[place % len(self.stage.supervisors)]
-        self.stage.turn(turns, resting=[resting])
+        self.stage.turn(turns, resting=[resting], rounds=rounds)
 
-    @rule(name=names, turns=st.integers(1, 14))
-    def turn_with_one_frozen(self, name: str, turns: int) -> None:
+    @rule(name=st.none() | names, turns=st.sampled_from([2, 8, 14, 16]), rounds=rounds)
+    def turn_with_some_frozen(self, name: str | None, turns: int, rounds: int) -> None:
         """Frozen in the middle of whatever it did, and thawed: every thread goes on where it was."""
+        frozen = [sn for sn in self.stage.sns.values() if sn.runs and name in (None, sn.name)]
+        for sn in frozen:
+            sn.frozen = True
+        self.stage.turn(turns, rounds=rounds)
+        for sn in frozen:
+            sn.frozen = False
+
+    @rule(name=names, choices=st.lists(places, max_size=4), place=st.integers(0, 1))
+    def work_during_a_step(self, name: str, choices: list[int], place: int) -> None:
+        """A supervisor reads, somebody else writes, and the supervisor acts on what it read."""
         sn = self.stage.sns[name]
-        sn.frozen, before = True, sn.frozen
-        self.stage.turn(turns)
-        sn.frozen = before
+        self.stage.meanwhile = [partial(sn.micro, choice) for choice in choices]
+        self.stage.step(place)
+        self.stage.meanwhile = []
 
     @rule(seconds=st.sampled_from([0.1, 0.4, 0.9, 1.5, 2.5, 3.5]))
     def time_passes(self, seconds: float) -> None:

@@ -158,6 +158,43 @@ def test_an_unused_mark_gives_back_the_one_before(stage: Stage) -> None:
     assert stage.outcome(number) == "unknown"
 
 
+def test_a_beat_between_the_look_and_the_fence_saves_the_attempt(stage: Stage) -> None:
+    """It was silent for a life and came back while the supervisor was acting on what it had read."""
+    stage.bmcs.powered["n1"] = True
+    number = stage.submit(Action.RESET, {"n1": "sn1,sn2"})
+    stage.step(0)
+    stage.deliver_all()
+    sn = stage.sns["sn1"]
+    work_until(stage, "sn1", lambda: stage.rows()[number, "n1"][2] == "reset")
+    sn.frozen = True
+    stage.turn(11)
+    sn.frozen = False
+    stage.now += 0.25
+    beats = [lambda: None, sn._beat_step, sn._beat_step, sn._beat_step]
+    stage.meanwhile = [lambda: [beat() for beat in beats] and None for _ in range(3)]
+    stage.step(0)
+    stage.meanwhile = []
+    assert stage.rows()[number, "n1"][0] == "issued"
+    stage.settle()
+    assert stage.outcome(number) == "ok"
+
+
+def test_a_thawed_service_node_sends_nothing(stage: Stage) -> None:
+    """Marked, permitted, frozen before the look at the clock: the node is `unknown`, and nothing leaves."""
+    stage.bmcs.powered["n1"] = True
+    number = stage.submit(Action.RESET, {"n1": "sn1,sn2"})
+    stage.step(0)
+    stage.deliver_all()
+    sn = stage.sns["sn1"]
+    work_until(stage, "sn1", lambda: any(talk.allowed for talk in sn.talks.values()))
+    sn.frozen = True
+    stage.settle()
+    sn.frozen = False
+    for _ in range(4):
+        sn.run()
+    assert (stage.outcome(number), stage.executed(number)) == ("unknown", [])
+
+
 def test_cancel_leaves_what_was_issued(stage: Stage) -> None:
     stage.bmcs.powered.update(n1=True)
     stage.bmcs.mute.add(("sn1", "n1"))
