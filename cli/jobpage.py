@@ -13,7 +13,7 @@ from db.engine import Connection
 from db.events import Event
 from db.history import AttemptInfo, OpenNode
 from db.jobs import JobInfo, NodeResult
-from routing.planning import read_tried
+from routing.planning import Tried, explain, read_tried
 
 ATTEMPT_HEADS = ("ATTEMPT", "SN", "QUEUE", "NODES", "CLAIMED", "RELEASED", "ENDED", "REASON")
 
@@ -95,7 +95,7 @@ def takeovers(results: Sequence[NodeResult]) -> Iterator[str]:
     for result in results:
         tried = read_tried(result.tried)
         if tried and result.sn and result.outcome in (Outcome.OK, Outcome.ERROR, Outcome.UNKNOWN):
-            hops = "; ".join(f"{one.sn}: {general(one.reason, result.node)}" for one in tried)
+            hops = explain([Tried(one.sn, general(one.reason, result.node)) for one in tried])
             if result.sn not in {one.sn for one in tried}:
                 groups.setdefault((result.sn, printable(hops)), []).append(result.node)
     for (sn, hops), nodes in sorted(groups.items()):

@@ -10,7 +10,7 @@ from cli.jobpage import info_json, lines, page_json, read_page
 from cli.power import ring
 from core.errors import RequestError
 from core.fold import fold
-from core.states import JobState, NodeState, Outcome
+from core.states import NodeState, Outcome
 from db import history, jobs
 from db.engine import Connection, reading
 from db.home import open_home
@@ -98,7 +98,7 @@ def cancel(argv: list[str], ctx: Context) -> int:
     home, engine = open_home(ctx.env), open_database(ctx.env)
     with reading(engine) as connection:
         info = find_job(connection, options.job)
-    if info.state == JobState.DONE:
+    if not info.counts.get(""):
         ctx.complain(f"job {info.id} was over already: {counted(info.counts)}")
         return 1
     ended = set(jobs.cancel(engine, info.id, ctx.who, time.time()))

@@ -18,7 +18,7 @@ from cli.follow import ADOPTION_S, DATABASE_S
 from cli.jobs import find_job
 from cli.objects import printable
 from core.errors import UnavailableError
-from core.states import JobState, Outcome
+from core.states import Outcome
 from db import history, jobs
 from db.engine import Engine, reading
 from db.home import open_home
@@ -44,6 +44,11 @@ class Look:
     def done(self) -> int:
         """Nodes with an outcome."""
         return self.info.size - self.info.counts.get("", 0)
+
+    @property
+    def over(self) -> bool:
+        """Whether every node has its outcome: they are final, even while the job is not yet closed."""
+        return self.done == self.info.size
 
     def text(self) -> str:
         """`118 ok, 2 error, 60/s, sn1 70, sn2 50`."""
@@ -85,9 +90,8 @@ class Lines:
 
     def show(self, look: Look) -> None:
         """Print the line if it says something new."""
-        over = look.info.state == JobState.DONE
-        key, now = f"{look.info.state} {look.info.counts}", time.monotonic()
-        if key != self._last[0] and (over or now - self._last[1] >= LINE_S):
+        key, now = str(look.info.counts), time.monotonic()
+        if key != self._last[0] and (look.over or now - self._last[1] >= LINE_S):
             self._last = key, now
             self._ctx.say(f"job {look.info.id}: {look.done} of {look.info.size}: {look.text()}")
             self._ctx.out.flush()
@@ -130,7 +134,7 @@ def until_done(ctx: Context, engine: Engine, job: int, display: Display) -> None
         elapsed = time.monotonic() - began
         look = Look(look.info, look.members, (look.done - first) / elapsed if elapsed > 0 else 0.0)
         display.show(look)
-        if look.info.state == JobState.DONE:
+        if look.over:
             return
         if not told and elapsed > ADOPTION_S and look.done == first:
             told = True
