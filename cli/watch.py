@@ -53,7 +53,7 @@ class Look:
     def text(self) -> str:
         """`118 ok, 2 error, 60/s, sn1 70, sn2 50`."""
         ended = {outcome: number for outcome, number in self.info.counts.items() if outcome}
-        parts = [counted(ended) or "none has ended", f"{self.rate:.0f}/s"]
+        parts = [counted(ended) or "none has ended", *([f"{self.rate:.0f}/s"] if self.rate else [])]
         return printable(", ".join([*parts, *(f"{sn} {number}" for sn, number in self.members.items())]))
 
 

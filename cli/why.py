@@ -22,6 +22,8 @@ from routing.planning import read_tried
 
 #: More nodes than this nobody reads; `serval job` folds them.
 MOST_NODES = 32
+#: States in which no attempt holds the node.
+FREE = (NodeState.WAITING, NodeState.HOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,5 +132,6 @@ def ending(state: str, result: NodeResult) -> Step:
     if state == NodeState.DONE:
         by = f", from {result.sn}" if result.sn else ""
         return Step(result.ended, "outcome", f"{result.outcome}: {result.text}{by}{after}", result.sn)
+    holder = f" (attempt {result.attempt})" if result.attempt and state not in FREE else ""
     last = f": {result.text}" if result.text else ""
-    return Step(None, state, f"{state}{last}{after}", result.sn, result.attempt)
+    return Step(None, state, f"{state}{holder}{last}{after}", result.sn, result.attempt)
