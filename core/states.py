@@ -53,3 +53,19 @@ class JobState(StrEnum):
 
     ACTIVE = "active"
     DONE = "done"
+
+
+class StepState(StrEnum):
+    """Where one step of a chain stands."""
+
+    #: The steps before it go on.
+    WAITING = "waiting"
+    #: Its job exists, or its wait has begun.
+    STARTED = "started"
+    #: Over, its result stored and what comes next started.
+    DONE = "done"
+    #: It never ran: no node was left, or it was refused.
+    DROPPED = "dropped"
+
+
+OPEN_STEPS = (StepState.WAITING, StepState.STARTED)

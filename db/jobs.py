@@ -75,17 +75,22 @@ class NodeResult:
 def submit(engine: Engine, asked: NewJob, now: float, *, supersede: bool = False) -> int:
     """Write the job and its nodes; its number. A request that was asked before answers its job's number."""
     with writing(engine) as connection:
-        if asked.changing:
-            one_writer(connection)
-        job_id = _insert_job(connection, asked, now)
-        if job_id is None:
-            return int(connection.scalars(select(job.c.id).where(job.c.request == asked.request)).one())
-        _insert_nodes(connection, job_id, asked, now)
-        for message, nodes in asked.remarks:
-            events.record(connection, job_id, now, "skip", message, nodes=nodes)
-        if supersede:
-            _supersede(connection, job_id, now)
-        return job_id
+        return enter(connection, asked, now, supersede=supersede)
+
+
+def enter(connection: Connection, asked: NewJob, now: float, *, supersede: bool = False) -> int:
+    """The same in a transaction that goes on."""
+    if asked.changing:
+        one_writer(connection)
+    job_id = _insert_job(connection, asked, now)
+    if job_id is None:
+        return int(connection.scalars(select(job.c.id).where(job.c.request == asked.request)).one())
+    _insert_nodes(connection, job_id, asked, now)
+    for message, nodes in asked.remarks:
+        events.record(connection, job_id, now, "skip", message, nodes=nodes)
+    if supersede:
+        _supersede(connection, job_id, now)
+    return job_id
 
 
 def _insert_job(connection: Connection, asked: NewJob, now: float) -> int | None:

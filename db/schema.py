@@ -15,7 +15,7 @@ from db.home import open_home
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: The revision that this program's tables are at.
-HEAD = "0001"
+HEAD = "0002"
 
 
 def open_database(env: Mapping[str, str] | None = None) -> Engine:
