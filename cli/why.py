@@ -12,7 +12,7 @@ from cli.noderange import node_list
 from cli.objects import printable
 from core.errors import NoderangeError, RequestError
 from core.fold import unfold
-from core.states import NodeState
+from core.states import NodeState, Outcome
 from db import events, history, jobs
 from db.engine import Connection, reading
 from db.history import AttemptInfo
@@ -117,7 +117,7 @@ def attempt_steps(connection: Connection, info: JobInfo, node: str) -> Iterator[
 
 def attempt_life(one: AttemptInfo) -> Iterator[Step]:
     """The moments of one attempt."""
-    given = f"attempt {one.id}: given to {one.sn} with {one.size} nodes, queue {one.queue}"
+    given = f"attempt {one.id}: given to {one.sn} in a batch of {one.size}, queue {one.queue}"
     yield Step(one.created, "bound", given, one.sn, one.id)
     if one.claimed is not None:
         yield Step(one.claimed, "claimed", f"attempt {one.id}: claimed by {one.sn}", one.sn, one.id)
@@ -129,6 +129,8 @@ def ending(state: str, result: NodeResult) -> Step:
     """The outcome, or where the node stands now."""
     hops = "; ".join(str(one) for one in read_tried(result.tried))
     after = f" (after {hops})" if hops else ""
+    if result.outcome == Outcome.UNREACHED:  # its message names every service node that was tried
+        return Step(result.ended, "outcome", f"{result.outcome}: {result.text}", result.sn)
     if state == NodeState.DONE:
         by = f", from {result.sn}" if result.sn else ""
         return Step(result.ended, "outcome", f"{result.outcome}: {result.text}{by}{after}", result.sn)

@@ -145,10 +145,10 @@ def test_why_tells_every_step_in_order(shell: Shell, lost: str) -> None:
     assert lines[0].startswith(f"n5 in job {lost} (rpower compute reset, ")
     told = [re.sub(r"^  \d\d:\d\d:\d\d\.\d{3}  ", "", line) for line in lines[1:]]
     assert told[0] == "asked by tester; its service nodes: sn1,sn2"
-    assert re.fullmatch(r"attempt \d+: given to sn1 with 6 nodes, queue sn1", told[1])
+    assert re.fullmatch(r"attempt \d+: given to sn1 in a batch of 6, queue sn1", told[1])
     assert re.fullmatch(r"attempt \d+: claimed by sn1", told[2])
     assert re.fullmatch(r"attempt \d+: sn1 gave no beat for 3 s: to the next service node", told[3])
-    assert any(re.fullmatch(r"attempt \d+: given to sn2 with 3 nodes, queue sn2", line) for line in told)
+    assert any(re.fullmatch(r"attempt \d+: given to sn2 in a batch of 3, queue sn2", line) for line in told)
     assert any("→ sn2" in line for line in told)
     assert told[-1].startswith(
         "error: Incorrect password provided (BMC 127.1.0.5), from sn2 (after sn1 gave no beat"
