@@ -7,6 +7,7 @@ as often as `Client.send` is called (docs/adr/0008-h11-for-redfish.md). Time lim
 import asyncio
 import hmac
 import json
+import os
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -116,7 +117,8 @@ class Client:
     async def _open(
         self, context: ssl.SSLContext | None
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        name = self._web.host if context is not None else None
+        # Never without a name: an empty one would switch the look at it off.
+        name = (self._web.host or self._address) if context is not None else None
         try:
             return await asyncio.open_connection(
                 self._address, self._port, limit=_READ, ssl=context, server_hostname=name
@@ -131,7 +133,7 @@ class Client:
         except ssl.SSLError as error:
             raise BmcRefused(f"no TLS connection: {error.reason or 'handshake failed'}") from None
         except OSError as error:
-            raise BmcSilent(error.strerror or type(error).__name__) from None
+            raise BmcSilent(_reason(error)) from None
         except ValueError:
             raise BmcRefused(f"{name!r} cannot stand in a certificate; correct openbmc.bmc") from None
 
@@ -159,7 +161,7 @@ class Client:
             answer = await self._answer(reader)
         except OSError as error:
             self.close()
-            raise NoAnswer(error.strerror or type(error).__name__) from None
+            raise NoAnswer(_reason(error)) from None
         except BaseException:
             # Whatever is half read or half written belongs to no other request.
             self.close()
@@ -228,6 +230,11 @@ class Client:
         streams, self._streams = self._streams, None
         if streams is not None:
             streams[1].transport.abort()
+
+
+def _reason(error: OSError) -> str:
+    """The system's words; asyncio puts its own into `strerror`."""
+    return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
 def _told(head: h11.Response, body: bytes | bytearray, fault: str = "") -> Answer:

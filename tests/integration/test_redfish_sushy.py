@@ -1,4 +1,4 @@
-"""The Redfish driver against sushy-tools' emulator, a service that we did not write: TLS, HTTP basic, no sessions."""
+"""The Redfish driver against sushy-tools' emulator, which we did not write: TLS, HTTP basic, no sessions."""
 
 from collections.abc import Iterator
 
