@@ -22,13 +22,15 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy import event
 from stage import Stage
 
 from core.jobspec import Pace
 from core.power import Action
 from db.engine import open_engine
 
-NODES = ["n1", "n2", "n3", "n4", "x1"]
+#: Few, so that jobs meet; x1 has no BMC.
+NODES = ["n1", "n2", "x1"]
 NAMES = ["sn1", "sn2", "sn3", "mn1"]
 POOLS = ["sn1,sn2", "sn2,sn1,sn3", "sn3,mn1", "sn1", "mn1", "sn3,sn2,sn1,mn1"]
 #: Non-repeatable ones more often: there is more to lose.
@@ -61,7 +63,7 @@ class Protocol(RuleBasedStateMachine):
     @precondition(lambda self: len(self.jobs) < 6)
     @rule(
         action=st.sampled_from(ACTIONS),
-        pools=st.dictionaries(st.sampled_from(NODES), st.sampled_from(POOLS), min_size=1, max_size=3),
+        pools=st.dictionaries(st.sampled_from(NODES), st.sampled_from(POOLS), min_size=1, max_size=2),
         supersede=st.sampled_from([False, False, False, True]),
         pace=st.sampled_from([None, None, None, Pace(2.0, 1)]),
     )
@@ -185,13 +187,17 @@ class Protocol(RuleBasedStateMachine):
 def run(url: str, examples: int) -> None:
     wanted = settings(
         max_examples=SEARCH or examples,
-        stateful_step_count=60 if SEARCH else 30,
+        stateful_step_count=60 if SEARCH else 40,
         derandomize=not SEARCH,
         deadline=None,
         database=None,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
+
+    if url.startswith("sqlite:"):
+        # No power cut is part of the model, and waiting for the disk is most of the time.
+        event.listen(open_engine(url), "connect", lambda raw, _: raw.execute("PRAGMA synchronous=OFF"))
 
     class Here(Protocol):
         pass

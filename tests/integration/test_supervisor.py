@@ -158,7 +158,8 @@ def test_an_unused_mark_gives_back_the_one_before(stage: Stage) -> None:
     assert stage.outcome(number) == "unknown"
 
 
-def test_a_beat_between_the_look_and_the_fence_saves_the_attempt(stage: Stage) -> None:
+@pytest.mark.parametrize("looks", range(5))
+def test_a_beat_between_the_look_and_the_fence_saves_the_attempt(stage: Stage, looks: int) -> None:
     """It was silent for a life and came back while the supervisor was acting on what it had read."""
     stage.bmcs.powered["n1"] = True
     number = stage.submit(Action.RESET, {"n1": "sn1,sn2"})
@@ -167,16 +168,22 @@ def test_a_beat_between_the_look_and_the_fence_saves_the_attempt(stage: Stage) -
     sn = stage.sns["sn1"]
     work_until(stage, "sn1", lambda: stage.rows()[number, "n1"][2] == "reset")
     sn.frozen = True
-    stage.turn(11)
+    stage.turn(12)
     sn.frozen = False
     stage.now += 0.25
-    beats = [lambda: None, sn._beat_step, sn._beat_step, sn._beat_step]
-    stage.meanwhile = [lambda: [beat() for beat in beats] and None for _ in range(3)]
+
+    def beat() -> None:
+        while sn.last_beat < stage.now or sn.beater:
+            sn._beat_step()
+
+    stage.meanwhile = [*[lambda: None] * looks, beat]
     stage.step(0)
-    stage.meanwhile = []
-    assert stage.rows()[number, "n1"][0] == "issued"
+    alive = stage.rows()[number, "n1"][0] == "issued"
+    for _ in range(4):
+        sn.run()
     stage.settle()
-    assert stage.outcome(number) == "ok"
+    assert stage.outcome(number) == ("ok" if alive else "unknown")
+    assert alive == bool(stage.executed(number))
 
 
 def test_a_thawed_service_node_sends_nothing(stage: Stage) -> None:
@@ -204,6 +211,48 @@ def test_cancel_leaves_what_was_issued(stage: Stage) -> None:
     stage.cancel(number)
     stage.settle()
     assert (stage.outcome(number), stage.outcome(number, "n2")) == ("unknown", "cancelled")
+
+
+def test_cancel_between_the_mark_and_the_command_comes_too_late(stage: Stage) -> None:
+    stage.bmcs.powered["n1"] = True
+    number = stage.submit(Action.RESET, {"n1": "sn1"})
+    stage.step(0)
+    stage.deliver_all()
+    work_until(stage, "sn1", lambda: stage.rows()[number, "n1"][2] == "reset")
+    stage.cancel(number)
+    newer = stage.submit(Action.OFF, {"n1": "sn2"}, supersede=True)
+    stage.settle()
+    assert (stage.outcome(number), stage.outcome(newer)) == ("ok", "ok")
+    assert [one.word for one in stage.bmcs.log] == ["reset", "off"]
+
+
+def test_cancel_before_the_mark_is_in_time(stage: Stage) -> None:
+    stage.bmcs.powered["n1"] = True
+    number = stage.submit(Action.RESET, {"n1": "sn1"})
+    stage.step(0)
+    stage.deliver_all()
+    sn = stage.sns["sn1"]
+    work_until(stage, "sn1", lambda: any(held.waiting for held in sn.works.values()))
+    stage.cancel(number)
+    stage.settle()
+    assert (stage.outcome(number), stage.executed(number)) == ("cancelled", [])
+
+
+def test_a_newer_job_waits_until_the_older_one_s_service_node_is_silent(stage: Stage) -> None:
+    stage.bmcs.powered["n1"] = True
+    older = stage.submit(Action.RESET, {"n1": "sn1"})
+    stage.step(0)
+    stage.deliver_all()
+    sn = stage.sns["sn1"]
+    work_until(stage, "sn1", lambda: any(talk.allowed for talk in sn.talks.values()))
+    sn.frozen = True
+    newer = stage.submit(Action.OFF, {"n1": "sn2"})
+    stage.turn(8)
+    assert stage.executed(newer) == []
+    stage.settle()
+    sn.frozen = False
+    sn.run()
+    assert (stage.outcome(older), stage.outcome(newer)) == ("unknown", "ok")
 
 
 def test_a_late_answer_is_an_event(stage: Stage) -> None:
