@@ -1,6 +1,8 @@
 """The Celery app of an instance: one table of settings, each with its reason (docs/adr/0006).
 
 Celery carries, the database knows: no result backend in Redis, no late acknowledgement, no retry, no expiry.
+Programs and the management node's supervisor keep the results of jobs in Celery's database back end, in
+Serval's own database; workers have no result back end at all.
 """
 
 import ctypes
@@ -8,11 +10,14 @@ import logging
 import signal
 from typing import Any
 
-from celery import Celery
+from celery import Celery, current_app
 from celery.signals import setup_logging, worker_process_init
 
 from core.errors import UnavailableError
-from db.home import Home
+from core.stepspec import OPTIONS
+from db.home import Home, open_home
+from db.results import TABLES, celery_place
+from routing.router import JOBS
 
 #: prctl(2): the signal a process gets when its parent dies.
 PR_SET_PDEATHSIG = 1
@@ -41,7 +46,7 @@ SETTINGS: dict[str, Any] = {
     "broker_connection_max_retries": None,
     "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_max": 0.2},
     "broker_pool_acquire_timeout": 5,
-    "task_routes": ("routing.router.route",),
+    "task_routes": ("routing.router.route", {name: {"queue": JOBS} for name in OPTIONS}),
     "worker_hijack_root_logger": False,
     "worker_redirect_stdouts": False,
 }
@@ -52,20 +57,57 @@ WORKER_TRANSPORT = {
     "socket_keepalive": True,
     "health_check_interval": 5,
 }
+#: Results are forgotten after so many seconds; the jobs themselves after site.jobretention days.
+RESULTS_S = 30 * 86_400
 PUBLISHER_TRANSPORT = WORKER_TRANSPORT | {"socket_timeout": 3}
+INCLUDE = ("tasks.power", "tasks.jobs")
 
 
 def create_app(home: Home, *, publisher: bool = False) -> Celery:
     """The app of this home. Raises UnavailableError when no broker is configured or started."""
+    settings = broker_settings(home) | (result_settings(home) if publisher else {})
+    app = Celery("serval", include=INCLUDE)
+    app.conf.update(SETTINGS | settings)
+    app.conf.broker_transport_options = PUBLISHER_TRANSPORT if publisher else WORKER_TRANSPORT
+    return app
+
+
+def program_app() -> None:
+    """Give a Python program that imports our tasks our app; the home is read when it is first used."""
+    if current_app.main == "serval":
+        return
+
+    def settings() -> dict[str, Any]:
+        home = open_home()
+        transport = {"broker_transport_options": PUBLISHER_TRANSPORT}
+        return SETTINGS | broker_settings(home) | result_settings(home) | transport
+
+    app = Celery("serval")
+    app.add_defaults(settings)
+    app.set_default()
+
+
+def broker_settings(home: Home) -> dict[str, Any]:
+    """The way to Redis. Raises UnavailableError when none is configured or started."""
     broker = home.broker_url()
     if broker is None:
         raise UnavailableError(
             f"no Redis: {home.broker_file} does not exist. Start the embedded one with: serval up"
         )
-    app = Celery("serval", broker=broker, include=["tasks.power"])
-    app.conf.update(SETTINGS)
-    app.conf.broker_transport_options = PUBLISHER_TRANSPORT if publisher else WORKER_TRANSPORT
-    return app
+    return {"broker_url": broker}
+
+
+def result_settings(home: Home) -> dict[str, Any]:
+    """Results of jobs, in tables of Celery's own that it makes when it first needs them."""
+    place, arguments = celery_place(home.database)
+    return {
+        "result_backend": place,
+        "result_serializer": "json",
+        "result_expires": RESULTS_S,
+        "database_engine_options": {"connect_args": arguments},
+        "database_table_names": TABLES,
+        "database_create_tables_at_setup": False,
+    }
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

@@ -26,6 +26,7 @@ from db.home import Home
 from db.schema import upgrade
 from drivers import leases
 from drivers.seal import make_key
+from routing.router import JOBS
 from tasks.app import create_app, die_with_parent
 from tasks.supervise import supervise
 
@@ -89,7 +90,8 @@ class Keeper:
 
     def _start(self, kind: QueueClass) -> None:
         name = self.home.name + kind.suffix
-        command = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--queues", name]
+        queues = f"{name},{JOBS}" if self.is_mn and not kind.suffix else name
+        command = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--queues", queues]
         command += ["--hostname", f"{name}@{socket.gethostname()}", "--concurrency", str(kind.children)]
         command += ["--without-gossip", "--without-mingle", "--task-events", "--loglevel", "WARNING"]
         environment = os.environ | {"SERVAL_HOME": str(self.home.path), "SERVAL_NAME": self.home.name}

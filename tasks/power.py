@@ -1,7 +1,13 @@
-"""rpower and rsetboot on a service node: the task that one attempt is (xCAT rpower(1), rsetboot(1))."""
+"""rpower and rsetboot: the jobs that Python programs ask for, and the task that an attempt is.
+
+    rpower.s("compute", "on")        rsetboot.s("compute", "net", persistent=True, uefi=True)
+
+In a chain a later step leaves the noderange out and gets the nodes that the step before left ok.
+"""
 
 import os
 from functools import cache
+from typing import Any
 
 from celery import shared_task
 from drivers.bmc.contract import Driver
@@ -13,6 +19,22 @@ from drivers import wake
 from drivers.bmc.engine import Engine
 from drivers.redisclient import connect
 from routing.agent import Agent
+from tasks.app import program_app
+from tasks.jobtask import JobTask
+
+program_app()
+
+
+@shared_task(base=JobTask, bind=True, name="rpower")  # type: ignore[untyped-decorator]
+def rpower(self: JobTask, *args: Any, **kwargs: Any) -> None:
+    """A power action on a noderange, with the words of rpower(1)."""
+    self.take_message(args, kwargs)
+
+
+@shared_task(base=JobTask, bind=True, name="rsetboot")  # type: ignore[untyped-decorator]
+def rsetboot(self: JobTask, *args: Any, **kwargs: Any) -> None:
+    """The device that nodes boot from next, with the words of rsetboot(1); options: persistent, uefi."""
+    self.take_message(args, kwargs)
 
 
 @shared_task(name="power")  # type: ignore[untyped-decorator]

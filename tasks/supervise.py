@@ -18,7 +18,7 @@ from kombu.exceptions import KombuError, OperationalError
 from core.errors import ServalError, UnavailableError
 from core.lease import Reading
 from core.site import number
-from db import jobs
+from db import jobs, steps
 from db.engine import Engine, open_engine, reading
 from db.home import Home
 from db.lookup import site_values
@@ -26,6 +26,9 @@ from drivers import leases, wake
 from routing.authority import boottime
 from routing.credentials import BmcCredentials
 from routing.supervisor import Parcel, Supervisor
+from tasks.announce import Announcer
+from tasks.chains import ChainRunner
+from tasks.results import Results
 
 log = logging.getLogger(__name__)
 
@@ -106,16 +109,28 @@ class Publisher:
 
     def _send(self, parcel: Parcel) -> None:
         about = {"job": parcel.job, "sn": parcel.sn, "nodes": parcel.nodes, "label": parcel.label}
-        self._app.send_task("power", kwargs={"attempt": parcel.attempt, **about}, queue=parcel.queue)
+        self._app.send_task(
+            "power",
+            kwargs={"attempt": parcel.attempt, **about},
+            queue=parcel.queue,
+            argsrepr=parcel.label,
+            kwargsrepr=f"job={parcel.job} sn={parcel.sn} nodes={parcel.nodes}",
+        )
 
 
 def supervise(home: Home, app: Celery, stop: threading.Event) -> None:
     """Step all jobs until `stop` is set."""
     url = home.broker_url() or ""
     engine = open_engine(home.database)
+    name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
     reader, bell = LeaseReader(url, stop), Bell(url, stop)
+    announcer = Announcer(app, engine, name, home.name)
+    announcer.start(stop)
+    results = Results(app)
+    runner = ChainRunner(engine, home.name, results.store, announcer, bell.rung.set, time.time)
+    turned = threading.Event()
     supervisor = Supervisor(
-        name=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
+        name=name,
         engine=engine,
         credentials=BmcCredentials(engine),
         publish=Publisher(app, stop),
@@ -123,11 +138,13 @@ def supervise(home: Home, app: Celery, stop: threading.Event) -> None:
         wall=time.time,
         home_name=home.name,
     )
-    threading.Thread(target=prune_loop, args=(engine, stop), name="prune", daemon=True).start()
+    for loop, given in ((prune_loop, (engine, results, stop)), (chain_loop, (runner, turned, stop))):
+        threading.Thread(target=loop, args=given, name=loop.__name__, daemon=True).start()
     while not stop.is_set():
         bell.rung.wait(TURN_S)
         bell.rung.clear()
         turn(supervisor, reader.latest(), stop)
+        turned.set()
     try:
         supervisor.leave()
     except ServalError as error:
@@ -146,14 +163,32 @@ def turn(supervisor: Supervisor, seen: Reading | None, stop: threading.Event) ->
         stop.wait(TURN_S)
 
 
-def prune_loop(engine: Engine, stop: threading.Event) -> None:
-    """Forget jobs that ended more than site.jobretention days ago."""
+def chain_loop(runner: ChainRunner, turned: threading.Event, stop: threading.Event) -> None:
+    """Take chains further after each turn of the supervisor, which does not wait for it."""
+    while not stop.is_set():
+        turned.wait(TURN_S)
+        turned.clear()
+        try:
+            runner.turn()
+        except ServalError as error:
+            log.warning("%s", error.message)
+            stop.wait(TURN_S)
+        except Exception:
+            log.exception("the chains stumbled")
+            stop.wait(TURN_S)
+
+
+def prune_loop(engine: Engine, results: Results, stop: threading.Event) -> None:
+    """Forget jobs that ended more than site.jobretention days ago, with steps and results."""
     while True:
         try:
             with reading(engine) as connection:
                 days = number(site_values(connection), "jobretention", RETENTION_DAYS)
-            while gone := jobs.prune(engine, time.time() - days * 86_400):
+            before = time.time() - days * 86_400
+            while gone := jobs.prune(engine, before):
                 log.info("%d old jobs forgotten", gone)
+            if steps.prune(engine, before):
+                results.forget_old()
         except ServalError as error:
             log.warning("%s", error.message)
         if stop.wait(PRUNE_S):
