@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 ROOT = "/redfish/v1/"
 BUSY = frozenset({429, 502, 503, 504})
+#: The front of the BMC passed the request on and cannot say what became of it.
+DOUBTFUL = frozenset({502, 504})
 #: Answers of a service that has no sessions after all.
 _NO_SESSIONS = frozenset({404, 405, 501})
 _BACKOFF_S = 0.3

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from time import monotonic
 
 from core.bootdev import INACTIVE, BootDevice
-from core.errors import BmcSilent, NodeError, ServalError
+from core.errors import BmcRefused, BmcSilent, NodeError, ServalError
 from core.power import Action, Done, may_repeat
 from core.webaccess import Web
 from drivers.bmc import redfishorder as order
 from drivers.bmc.batch import RunningBatch
 from drivers.bmc.contract import Command, Reply, Target, Verdict
-from drivers.bmc.https import Client, Trusting
+from drivers.bmc.https import Answer, Client, Trusting
 from drivers.bmc.redfishorder import Change
-from drivers.bmc.redfishtalk import BUSY, Talk, complaint, refuse_login
+from drivers.bmc.redfishtalk import BUSY, DOUBTFUL, Talk, complaint, refuse_login
 from drivers.bmc.replies import Replies, endpoint_of
 
 log = logging.getLogger(__name__)
@@ -180,8 +180,14 @@ class Visit:
             elif answer.status in BUSY and may_repeat(change.sends) and monotonic() + _BACKOFF_S < until:
                 await asyncio.sleep(_BACKOFF_S)
             else:
-                refuse_login(answer)
-                return self._replies.refused(complaint(answer), change.sends)
+                return self._refused(answer, change.sends)
+
+    def _refused(self, answer: Answer, sent: str) -> Reply:
+        refuse_login(answer)
+        if answer.status not in DOUBTFUL:
+            return self._replies.refused(complaint(answer), sent)
+        text = f"BMC {self._target.address} took '{sent}' and said: {complaint(answer)}"
+        return Reply(self.node, Verdict.LOST, text, BmcRefused.__name__, sent)
 
     def _last_look(self, sends: str) -> bool:
         if not self.batch.may_send(self.node):
