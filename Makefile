@@ -7,7 +7,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv packages lint format test test-unit test-integration test-e2e demo bench docs clean
+.PHONY: help venv packages lint format test test-unit test-integration test-e2e test-e2e-sqlite test-e2e-postgres demo bench docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -30,12 +30,9 @@ format: venv ## let ruff put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# A box for each database, side by side: the tests mostly wait.
-E2E := tests/e2e -n 2 --dist loadgroup
-
 test: packages lint ## everything that CI checks
 	$(BIN)/pytest tests/unit tests/integration $(ARGS)
-	$(BIN)/pytest $(E2E) $(ARGS)
+	$(MAKE) test-e2e
 
 test-unit: venv ## rules and values: no server, seconds
 	$(BIN)/pytest tests/unit $(ARGS)
@@ -44,7 +41,14 @@ test-integration: venv packages ## real Redis, PostgreSQL and ipmi_sim, simulate
 	$(BIN)/pytest tests/integration $(ARGS)
 
 test-e2e: venv packages ## real worker processes, killed for real
-	$(BIN)/pytest $(E2E) $(ARGS)
+	$(MAKE) --jobs=2 --output-sync=target test-e2e-sqlite test-e2e-postgres
+
+# Side by side, because they mostly wait.
+test-e2e-sqlite:
+	$(BIN)/pytest tests/e2e -m 'not postgres' $(ARGS)
+
+test-e2e-postgres:
+	$(BIN)/pytest tests/e2e -m postgres $(ARGS)
 
 demo: venv ## a cluster in a box: 200 BMCs, two service nodes, one of them killed
 	$(BIN)/python -m lab.demo $(ARGS)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -194,6 +195,13 @@ class Box:
                 os.killpg(group, number)
             except ProcessLookupError:
                 return
+
+    @staticmethod
+    def kill(pids: Iterable[int]) -> None:
+        """Kill processes of the box at once; those that are gone already do not matter."""
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def redis_pid(self) -> int:
         """The embedded Redis."""

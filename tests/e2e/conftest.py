@@ -1,15 +1,14 @@
 """Two cluster boxes for the whole run, one on SQLite and one on PostgreSQL."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from postgres_server import DATABASES, PostgresServer, binaries
 from rig import Rig, open_rig
 
 BMCS = 2400
-#: One process of pytest-xdist has all tests on one database, so that each box is started once.
-BOXES = [pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in DATABASES]
+#: Marked, because `make test-e2e` runs the tests on one database beside those on the other.
+BOXES = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in DATABASES]
 
 
 @pytest.fixture(scope="session")
@@ -30,12 +29,8 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session", params=BOXES)
 def box_rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """The box on one of the databases, for all tests that leave it well."""
-    database = None
-    if request.param == "postgres":
-        server: PostgresServer = request.getfixturevalue("postgres_server")
-        database = server.url("box")
-    folder: Path = tmp_path_factory.mktemp("box")
-    rig = open_rig(folder, BMCS, database)
+    server = request.getfixturevalue("postgres_server") if request.param == "postgres" else None
+    rig = open_rig(tmp_path_factory.mktemp("box"), BMCS, server)
     yield rig
     rig.box.stop()
     rig.engine.dispose()

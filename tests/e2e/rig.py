@@ -1,7 +1,6 @@
 """A cluster in a box with its database in sight, and what must hold after whatever was done to it."""
 
 import json
-import random
 import signal
 import subprocess
 import time
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from postgres_server import PostgresServer
 from sqlalchemy import select
 
 from core.errors import UnavailableError
@@ -45,7 +45,12 @@ class Asked:
 
     def wait(self, timeout_s: float = PATIENCE_S) -> "Asked":
         """Wait for the command to end by itself."""
-        out, self.err = self.process.communicate(timeout=timeout_s)
+        try:
+            out, self.err = self.process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise
         self.status = self.process.returncode
         self.said = [json.loads(line) for line in out.splitlines()]
         return self
@@ -57,8 +62,15 @@ class Rig:
 
     box: Box
     engine: Engine
+    #: The server of its database; None on SQLite.
+    postgres: PostgresServer | None = None
     #: Other processes' ends must not become zombies of ours.
     _started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def broker(self) -> str:
+        """The URL of its Redis."""
+        return (self.box.home / "run" / "broker").read_text().strip()
 
     # -- names -------------------------------------------------------------------------------------
 
@@ -107,9 +119,10 @@ class Rig:
         for process in self._started:
             process.communicate(timeout=PATIENCE_S)
         self._started.clear()
-        if any(not self.box.alive(name) for name in ("mn1", *self.box.sns)):
+        if all(self.box.alive(name) for name in ("mn1", *self.box.sns)):
+            self.beating()
+        else:
             self.box.up()
-        self.beating()
 
     # -- looking -----------------------------------------------------------------------------------
 
@@ -158,8 +171,7 @@ class Rig:
 
     def beating(self, names: Iterable[str] = ("mn1", "sn1", "sn2")) -> None:
         """Return when each of these gives new signs of life."""
-        url = (self.box.home / "run" / "broker").read_text().strip()
-        client = leases.connect(url)
+        client = leases.connect(self.broker)
         wanted, first, seen = set(names), {}, set()
 
         def all_beat() -> bool:
@@ -198,29 +210,38 @@ def parent(pid: int) -> int:
         return 0
 
 
-def settled(rig: Rig, *asked: Asked, lost: Iterable[str] = ()) -> None:
-    """What must hold after every harm. `lost` names the workers that were really lost in between."""
+def settled(rig: Rig, *asked: Asked, lost: Iterable[str] = (), heard: bool = True) -> None:
+    """What must hold after every harm. `lost` names the workers that were really lost in between.
+
+    `heard` is false when the command left before its job was over.
+    """
     for one in asked:
+        rig.until(lambda one=one: rig.info(one.job).state == JobState.DONE, f"job {one.job} hangs")
         _accounted(rig, one)
+        if heard:
+            _said(rig, one)
         fenced = {sn for sn, _ in rig.events(one.job, "fence")}
         assert fenced <= set(lost), f"given up although healthy: {fenced - set(lost)}"
     _at_most_once(rig, asked)
 
 
 def _accounted(rig: Rig, one: Asked) -> None:
-    """Every node has one outcome, and the command said each once and ended accordingly."""
+    """Every node has exactly one outcome."""
     info, results = rig.info(one.job), rig.results(one.job)
-    assert info.state == JobState.DONE
     assert info.ended is not None
     assert set(results) == set(one.nodes)
     assert sum(info.counts.values()) == info.size == len(one.nodes)
     assert "" not in info.counts
     assert {state for state, _ in rig.states(one.job).values()} == {NodeState.DONE}
-    printed = Counter(str(line["node"]) for line in one.said if line["outcome"] == Outcome.OK)
-    failed = Counter(str(line["node"]) for line in one.said if line["outcome"] != Outcome.OK)
-    assert printed == Counter(node for node, found in results.items() if found.outcome == Outcome.OK)
-    assert failed == Counter(node for node, found in results.items() if found.outcome != Outcome.OK)
-    assert one.status == (0 if not failed else 1), one.err
+
+
+def _said(rig: Rig, one: Asked) -> None:
+    """The command said every outcome once and ended accordingly."""
+    results = rig.results(one.job)
+    said = Counter((str(line["node"]), str(line["outcome"])) for line in one.said)
+    assert said == Counter((node, found.outcome) for node, found in results.items())
+    well = all(found.outcome == Outcome.OK for found in results.values())
+    assert one.status == (0 if well else 1), one.err
     assert "Traceback" not in one.err
 
 
@@ -247,14 +268,9 @@ def counts(rig: Rig, one: Asked) -> Counter[str]:
     return Counter(found.outcome for found in rig.results(one.job).values())
 
 
-def points(seed: int, number: int) -> list[float]:
-    """So many moments of a job, as fractions of its length."""
-    chance = random.Random(seed)
-    return [chance.random() for _ in range(number)]
-
-
-def open_rig(folder: Path, bmcs: int, database: str | None) -> Rig:
+def open_rig(folder: Path, bmcs: int, postgres: PostgresServer | None = None) -> Rig:
     """A started box; the caller stops it."""
+    database = postgres.url("box") if postgres else None
     box = Box(folder, bmcs, database=database)
     url = database or f"sqlite:///{box.home / 'serval.db'}"
     try:
@@ -262,4 +278,4 @@ def open_rig(folder: Path, bmcs: int, database: str | None) -> Rig:
     except BaseException:
         box.stop()
         raise
-    return Rig(box, open_engine(url))
+    return Rig(box, open_engine(url), postgres)

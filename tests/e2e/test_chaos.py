@@ -7,8 +7,7 @@ import time
 import pytest
 from rig import Rig, counts, settled
 
-from core.power import REPEATABLE
-from core.states import NodeState, Outcome
+from core.states import Outcome
 
 SEED = 20261122
 POINTS = 25
@@ -49,9 +48,7 @@ def test_a_service_node_is_killed_or_frozen(rig: Rig, length: float, point: int)
             rig.up()
     else:
         rig.box.signal(victim, signal.SIGSTOP)
-        before = rig.states(asked.job)
-        asleep = chance.uniform(*(SHORT_S, LONG_S)[point // 4 % 2])
-        time.sleep(asleep)
+        time.sleep(chance.uniform(*(SHORT_S, LONG_S)[point // 4 % 2]))
         rig.box.signal(victim, signal.SIGCONT)
     asked.wait()
     settled(rig, asked, lost=[victim])

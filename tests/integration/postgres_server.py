@@ -57,7 +57,7 @@ class PostgresServer:
         return made.render_as_string(hide_password=False)
 
     def start(self) -> None:
-        """Make the data directory and run the server until it answers."""
+        """Make the data directory and run the server."""
         secret = self._home / "password"
         secret.write_text(PASSWORD)
         if os.getuid() == 0:
@@ -66,8 +66,12 @@ class PostgresServer:
             os.chown(secret, user.pw_uid, user.pw_gid)
         make = ["initdb", "-D", "data", "-U", "serval", "-A", "scram-sha-256", "--pwfile=password"]
         self._run([*make, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]).check_returncode()
+        self.run()
+
+    def run(self) -> None:
+        """Run the server on its data until it answers; what was halted works again."""
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
-        with (self._home / "log").open("wb") as log:
+        with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._as_user(), str(self._programs / "postgres"), "-D", "data", "-h", "127.0.0.1",
                  "-p", str(self.port), "-k", str(self._home), *options],
@@ -77,10 +81,15 @@ class PostgresServer:
 
     def stop(self) -> None:
         """End the server and remove what it wrote."""
+        self.halt()
+        shutil.rmtree(self._home)
+
+    def halt(self) -> None:
+        """Cut all connections and end the server; its data stays."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(PATIENCE)
-        shutil.rmtree(self._home)
+            self._process = None
 
     def execute(self, statement: str) -> None:
         """Run one statement outside of any transaction, as CREATE DATABASE wants it."""
