@@ -18,6 +18,7 @@ SUBCOMMANDS = {
     "watch": ("cli.watch", "watch", "follow a job with a progress bar"),
     "cancel": ("cli.jobs", "cancel", "end what a job has not sent yet"),
     "retry": ("cli.retry", "retry", "ask again for the nodes that failed"),
+    "flower": ("cli.flowerui", "flower", "Celery's web page on this cluster"),
     "why": ("cli.why", "why", "what happened to a node, hop by hop"),
     "sim": ("cli.simulator", "sim", "simulated BMCs by the thousand, to rehearse with"),
 }
