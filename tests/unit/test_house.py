@@ -33,6 +33,7 @@ KEEPERS = {
     "paramiko": ("drivers",),
     "nacl": ("drivers",),
     "redis": ("drivers",),
+    "h11": ("drivers",),
 }
 FILE_LINES = 400
 FUNCTION_LINES = 60
