@@ -118,6 +118,21 @@ def test_a_regex_that_cannot_be_read_is_named_and_hurts_its_own_nodes_only(datab
     assert list(unreadable) == [("n1", "ipmi.bmc")]
 
 
+def test_a_password_that_cannot_be_read_is_named_and_not_quoted(database_url: str) -> None:
+    fill(
+        database_url,
+        {"nodelist": [{"node": "n1", "groups": "g"}], "ipmi": [{"node": "n1", "password": "|hunter(|x|"}]},
+    )
+    unreadable: Unreadable = {}
+    with reading(open_engine(database_url)) as connection:
+        effective(connection, {"ipmi": ["password"]}, unreadable=unreadable)
+        with pytest.raises(DefinitionError) as raised:
+            effective(connection, {"ipmi": ["password"]})
+    said = unreadable["n1", "ipmi.password"] + raised.value.message
+    assert "ipmi.password of n1" in said
+    assert "hunter" not in said
+
+
 def test_nextrecord_appends_and_hierarchicalattrs_joins(database_url: str) -> None:
     fill(
         database_url,
