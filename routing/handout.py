@@ -15,7 +15,7 @@ from routing.means import Means, Parcel
 from routing.planning import Choice, batch_size, choose, queue_of, write_tried
 from routing.view import View
 from routing.waiting import room
-from routing.watched import Todo, Watched
+from routing.watched import REST_S, Todo, Watched
 
 
 class HandOut:
@@ -28,6 +28,8 @@ class HandOut:
         """Bind what can be bound now and end what nobody can do; the new attempts, to be published."""
         self._look_for_older(watched, view)
         parcels: list[Parcel] = []
+        if self._means.clock() < watched.rests_until:
+            return parcels
         for (pool, tried), nodes in watched.groups().items():
             members = self._means.members(pool)
             choice = choose(members, tried, self._means.standing)
@@ -110,6 +112,7 @@ class HandOut:
                 return None
             chosen = self._paced(connection, watched, list(wanted))
             if not chosen:
+                watched.rests_until = means.clock() + REST_S
                 return None
             now = means.wall()
             supervision.stamp(connection, row.id, ready=now)

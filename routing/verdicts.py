@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from core.states import Outcome
 from db.supervision import Ending
 from routing.planning import Tried, explain
-from routing.watched import Todo
+from routing.watched import UNSENT, Todo
 
 
 def exhausted(item: Todo, absent: Sequence[Tried], order: Sequence[str]) -> Ending:
@@ -17,7 +17,8 @@ def exhausted(item: Todo, absent: Sequence[Tried], order: Sequence[str]) -> Endi
         return Ending(
             item.node, Outcome.UNKNOWN, f"'{item.issued}' was sent without an answer; {text}", item.error
         )
-    return Ending(item.node, Outcome.UNREACHED, text, item.error or "ServiceNodeLost")
+    blame = item.error if item.error not in (None, UNSENT) else "ServiceNodeLost"
+    return Ending(item.node, Outcome.UNREACHED, text, blame)
 
 
 def hopeless(item: Todo, failure: tuple[str, str]) -> Ending:

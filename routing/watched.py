@@ -16,6 +16,8 @@ UNSENT = "Unsent"
 MOST_BINDS = 10
 #: How often the nodes that wait for older jobs are looked up, in seconds for each thousand of them.
 LOOK_S = 0.1
+#: How long a paced job rests that found nothing left of the present interval.
+REST_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Watched:
     blocked: dict[str, int] = field(default_factory=dict)
     announced: set[int] = field(default_factory=set)
     looked: float = float("-inf")
+    #: A paced job tries nothing before this moment.
+    rests_until: float = float("-inf")
     spec: JobSpec = field(init=False)
     #: What is wrong with the specification; its nodes end with that.
     unreadable: str = ""

@@ -227,15 +227,20 @@ def test_cancel_between_the_mark_and_the_command_comes_too_late(stage: Stage) ->
 
 
 def test_cancel_before_the_mark_is_in_time(stage: Stage) -> None:
+    """The job goes on for another node, so its attempt still lives when the mark is asked for."""
     stage.bmcs.powered["n1"] = True
-    number = stage.submit(Action.RESET, {"n1": "sn1"})
+    stage.bmcs.silent.add(("sn1", "n2"))
+    number = stage.submit(Action.RESET, {"n1": "sn1", "n2": "sn1"})
     stage.step(0)
     stage.deliver_all()
     sn = stage.sns["sn1"]
     work_until(stage, "sn1", lambda: any(held.waiting for held in sn.works.values()))
-    stage.cancel(number)
+    newer = stage.submit(Action.OFF, {"n1": "sn2"}, supersede=True)
+    sn.run()
+    stage.check()
     stage.settle()
     assert (stage.outcome(number), stage.executed(number)) == ("cancelled", [])
+    assert (stage.outcome(number, "n2"), stage.outcome(newer)) == ("unreached", "ok")
 
 
 def test_a_newer_job_waits_until_the_older_one_s_service_node_is_silent(stage: Stage) -> None:

@@ -5,7 +5,7 @@ import pytest
 from core.states import Outcome
 from routing import verdicts
 from routing.planning import Tried
-from routing.watched import Todo
+from routing.watched import UNSENT, Todo
 
 CLEAN = Todo("n1", "sn1,sn2", (Tried("sn2", "BMC silent"),), None, "BmcSilent")
 SENT = Todo("n1", "sn1,sn2", (Tried("sn2", "no answer"),), "on", "BmcSilent")
@@ -32,6 +32,11 @@ def test_unknown_means_that_something_left_and_only_that(item: Todo) -> None:
 def test_a_node_that_nobody_was_there_for() -> None:
     ending = verdicts.exhausted(Todo("n1", "sn1", (), None, None), [Tried("sn1", "dead")], ["sn1"])
     assert (ending.outcome, ending.error, ending.text) == (Outcome.UNREACHED, "ServiceNodeLost", "sn1: dead")
+
+
+def test_a_missed_beat_is_a_lost_service_node_to_people() -> None:
+    ending = verdicts.exhausted(Todo("n1", "sn1", (Tried("sn1", "late"),), None, UNSENT), [], ["sn1"])
+    assert ending.error == "ServiceNodeLost"
 
 
 def test_a_hop_says_why() -> None:
