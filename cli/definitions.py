@@ -10,10 +10,11 @@ from core import selection, stanza
 from core.errors import RequestError
 from core.noderange import expand
 from db.attributes import TYPES
-from db.changes import NOT_FOUND, Mode, Result, Writer
+from db.changes import NOT_FOUND, Mode, Result
 from db.definitions import Definitions, names
 from db.engine import one_writer, writing
 from db.nodes import DatabaseNodes
+from db.plain import writer
 from db.schema import open_database
 
 __all__ = ["chdef", "lsdef", "mkdef", "rmdef"]
@@ -31,7 +32,7 @@ def mkdef(argv: list[str], ctx: Context) -> int:
         one_writer(connection)
         source = DatabaseNodes(connection)
         results = [
-            Writer(source, objtype).create(given, options.force)
+            writer(source, objtype).create(given, options.force)
             for objtype, given in _asked(options, source, ctx, new=True).items()
         ]
     return _report(results, ctx, say_created=False)
@@ -48,7 +49,7 @@ def chdef(argv: list[str], ctx: Context) -> int:
         one_writer(connection)
         source = DatabaseNodes(connection)
         asked = _asked(options, source, ctx, new=False)
-        results = [Writer(source, objtype).change(given, mode) for objtype, given in asked.items()]
+        results = [writer(source, objtype).change(given, mode) for objtype, given in asked.items()]
         hint = _group_hint(options, source)
     status = _report(results, ctx, say_created=True)
     if hint:
@@ -73,12 +74,12 @@ def rmdef(argv: list[str], ctx: Context) -> int:
         one_writer(connection)
         source = DatabaseNodes(connection)
         for objtype in types:
-            writer = Writer(source, objtype)
+            removing = writer(source, objtype)
             wanted = names(source, objtype) if text is None else existing_or_new(text, objtype, source, ctx)
-            existing = writer.existing()
+            existing = removing.existing()
             there = [name for name in wanted if name in existing]
             missing += [NOT_FOUND.format(name, objtype) for name in wanted if name not in existing]
-            writer.remove(there)
+            removing.remove(there)
             removed += len(there)
     for sentence in missing:
         ctx.complain(f"Error: {sentence}")
@@ -97,7 +98,7 @@ def _rename(options: argparse.Namespace, ctx: Context) -> int:
         raise RequestError("-n needs the present name of one object, and no attributes.")
     with writing(open_database(ctx.env)) as connection:
         one_writer(connection)
-        Writer(DatabaseNodes(connection), objtype).rename(old, options.newname)
+        writer(DatabaseNodes(connection), objtype).rename(old, options.newname)
     ctx.say(f"Changed the object name from {old} to {options.newname}.")
     return 0
 

@@ -9,7 +9,7 @@ from cli.objects import add_names, check_type, printable, reader, shown, split_w
 from core import selection, stanza
 from core.errors import RequestError
 from core.noderange import expand
-from db.attributes import SITE_OBJECT, TYPES, attributes
+from db.attributes import LOGS, SITE_OBJECT, TYPES, attributes
 from db.changes import NOT_FOUND, NOT_VALID
 from db.definitions import Definitions, names, read
 from db.engine import reading
@@ -29,7 +29,11 @@ def lsdef(argv: list[str], ctx: Context) -> int:
         raise RequestError(f"lsdef sets nothing: '{next(iter(extra))}=' belongs to chdef.")
     if options.compress and not options.attributes:
         raise RequestError("-c needs -i.")
-    types = list(TYPES) if options.all else [check_type(one) for one in split_list(options.types) or ["node"]]
+    types = (
+        [one for one in TYPES if one not in LOGS]
+        if options.all
+        else [check_type(one) for one in split_list(options.types) or ["node"]]
+    )
     status, printed = 0, 0
     with reading(open_database(ctx.env)) as connection:
         source = DatabaseNodes(connection)
@@ -64,7 +68,7 @@ def _wanted(
         expansion = expand(text, source, reader(ctx))
         found, missing = expansion.nodes, expansion.missed
     else:
-        known = source.group_names()
+        known = set(names(source, objtype))
         asked = list(dict.fromkeys(split_list(text)))
         found, missing = [one for one in asked if one in known], [one for one in asked if one not in known]
     if options.where:

@@ -14,7 +14,7 @@ from db.engine import reading
 from db.lookup import Unreadable, Values, effective, own_rows
 from db.nodes import DatabaseNodes
 from db.schema import open_database
-from db.tables import TABLES
+from db.tables import TABLES, is_of_nodes, key_names
 
 SHORT_NAMES = {"groups": "nodelist.groups", "tags": "nodelist.groups", "mgt": "nodehm.mgt"}
 MARKS = ("==", "=~", "!=", "!~")
@@ -71,13 +71,14 @@ def _full(text: str) -> str:
 def _columns(text: str) -> list[str]:
     """The columns that `table`, `table.column` or a short name asks for."""
     table, _, column = _full(text).partition(".")
-    if table not in TABLES or "node" not in TABLES[table].c:
+    if not is_of_nodes(table):
         raise DefinitionError(f"There is no table '{printable(table)}' of nodes.")
     if column and column not in TABLES[table].c:
         raise DefinitionError(f"Table {table} has no column '{printable(column)}'.")
     if column:
         return [f"{table}.{column}"]
-    return [f"{table}.{one.name}" for one in TABLES[table].c if one.name not in ("node", "disable")]
+    left_out = (key_names(TABLES[table])[0], "disable")
+    return [f"{table}.{one.name}" for one in TABLES[table].c if one.name not in left_out]
 
 
 def _by_table(columns: Sequence[str]) -> dict[str, list[str]]:

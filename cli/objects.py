@@ -18,7 +18,7 @@ def add_names(parser: Parser, verb: str) -> None:
     """The options every definition command has: -t, -o and -v."""
     parser.add_version()
     parser.add_argument(
-        "-t", dest="types", metavar="TYPES", help="object type: node (default), group or site"
+        "-t", dest="types", metavar="TYPES", help=f"object type: {', '.join(TYPES)}; node is the default"
     )
     parser.add_argument("-o", dest="objects", metavar="NAMES", help=f"noderange or names of what to {verb}")
 

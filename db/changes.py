@@ -12,12 +12,12 @@ from sqlalchemy import Connection, delete, update
 
 from core.errors import DefinitionError
 from core.noderange import expand
-from db.attributes import NODE_TABLES, SITE_OBJECT, attributes
+from db.attributes import NODE_TABLES, SITE_OBJECT, Attributes, attributes
 from db.bulk import bulk_insert, chunks
 from db.checks import check_name, check_values
 from db.definitions import Definitions, read_group_rows, read_nodes
 from db.groups import drop_groups, rename_group, set_members
-from db.lookup import split_list
+from db.lookup import Values, split_list
 from db.nodes import DatabaseNodes
 from db.tables import TABLES, key_names, site
 from db.upserts import rows_of, upsert
@@ -25,7 +25,8 @@ from db.upserts import rows_of, upsert
 NOT_VALID = "Error: '{}' is not a valid attribute name for an object type of '{}'."
 SKIPPED = "Error: Skipping to the next attribute."
 NO_GROUPS = "Error: Attribute 'groups' is not specified for node '{}', skipping to the next node."
-BY_MGT = "Error: Cannot set the attr='{}' attribute unless mgt value is {}."
+ONLY_FOR = "Error: Cannot set the attr='{}' attribute unless {} value is {}."
+EXISTS_ALREADY = "Cannot change '{}' to '{}': an object of that name exists."
 NOT_FOUND = "Could not find an object named '{}' of type '{}'."
 EXISTS = (
     "Warning: A definition for '{}' already exists. No changes will be made.  "
@@ -110,7 +111,7 @@ class Writer:
         if old not in self.existing() or self.objtype == "site":
             raise DefinitionError(NOT_FOUND.format(old, self.objtype))
         if new in self.source.nodes() or new in self.source.group_names():
-            raise DefinitionError(f"Cannot change '{old}' to '{new}': an object of that name exists.")
+            raise DefinitionError(EXISTS_ALREADY.format(old, new))
         if self.objtype == "group":
             rename_group(self.connection, old, new)
         for table in self._tables():
@@ -142,7 +143,7 @@ class Writer:
             asked = {name: dict(given) for name, given in asked.items()}
         written = self._move_members(asked, mode, existing, result) if self.objtype == "group" else set()
         written |= upsert(self.connection, rows_of(asked, attributes(self.objtype)))
-        written |= self._write_by_mgt(asked, result)
+        written |= self._write_conditional(asked, result)
         result.changed = [name for name in asked if name in written]
         result.created = [name for name in result.changed if name not in existing]
         self.source.forget()
@@ -194,26 +195,42 @@ class Writer:
             set_members(self.connection, members, mode is not Mode.REMOVE, mode is Mode.SET)
         return set(members)
 
-    def _write_by_mgt(self, asked: Definitions, result: Result) -> set[str]:
-        """Write what depends on mgt, after mgt itself has been written."""
+    def _write_conditional(self, asked: Definitions, result: Result) -> set[str]:
+        """Write what counts only for some mgt or nodetype, after these have been written themselves."""
         known = attributes(self.objtype)
         dependent = {
             name: kept
             for name, given in asked.items()
-            if (kept := {attr: value for attr, value in given.items() if known[attr][0].mgt})
+            if (kept := {attr: value for attr, value in given.items() if known[attr][0].only})
         }
         if not dependent:
             return set()
-        if self.objtype == "group":
-            current = read_group_rows(self.connection, dependent)
-        else:
-            current = read_nodes(self.connection, dependent, ["mgt"], {})
-        mgt = {name: current.get(name, {}).get("mgt") for name in dependent}
+        deciding = self._deciding(dependent, known)
         for attribute in {attr: None for given in dependent.values() for attr in given}:
-            allowed = [place.mgt for place in known[attribute]]
-            if any(attribute in given and mgt[name] not in allowed for name, given in dependent.items()):
-                result.refuse(BY_MGT.format(attribute, " or ".join(str(name) for name in allowed)))
-        return upsert(self.connection, rows_of(dependent, known, mgt))
+            only = [place.only for place in known[attribute] if place.only]
+            homeless = any(
+                attribute in given and not any(place.counts(deciding[name]) for place in known[attribute])
+                for name, given in dependent.items()
+            )
+            if homeless:
+                column = only[0][0].partition(".")[2]
+                result.refuse(ONLY_FOR.format(attribute, column, " or ".join(value for _, value in only)))
+        return upsert(self.connection, rows_of(dependent, known, deciding))
+
+    def _deciding(self, asked: Definitions, known: Attributes) -> dict[str, Values]:
+        """The values, by `table.column`, that decide which places of the asked attributes count."""
+        given = {attr for values in asked.values() for attr in values}
+        keys = {place.only[0] for attr in given for place in known[attr] if place.only}
+        by_attribute = {key.partition(".")[2]: key for key in keys}
+        if self.objtype == "group":
+            current = read_group_rows(self.connection, asked)
+        else:
+            current = read_nodes(self.connection, asked, by_attribute, {})
+        return {
+            name: {key: values[attr] for attr, key in by_attribute.items() if attr in values}
+            for name in asked
+            for values in [current.get(name, {})]
+        }
 
     def _write_site(self, asked: Definitions, mode: Mode, result: Result) -> Result:
         current = self.source.site

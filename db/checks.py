@@ -4,9 +4,11 @@ import re
 from collections.abc import Mapping
 
 from core.errors import DefinitionError
-from db.attributes import HIDDEN_VALUE, SITE_OBJECT
+from db.attributes import HIDDEN_VALUE, PLAIN, SITE_OBJECT
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,127}")
+#: Of objects that no noderange names: files and the like too.
+PLAIN_NAME = re.compile(r"[^\s,=:#\x00-\x1f\x7f][^\s,=\x00-\x1f\x7f]{0,254}")
 
 
 def check_name(objtype: str, name: str) -> None:
@@ -14,6 +16,9 @@ def check_name(objtype: str, name: str) -> None:
     if objtype == "site":
         if name != SITE_OBJECT:
             raise DefinitionError(f"The only object of type 'site' is '{SITE_OBJECT}', not {name[:80]!r}.")
+    elif objtype in PLAIN:
+        if not PLAIN_NAME.fullmatch(name) or name.endswith(":"):
+            raise DefinitionError(f"{name[:80]!r} is no name for a {objtype}: no blanks, commas or =.")
     elif not NAME.fullmatch(name):
         raise DefinitionError(
             f"{name[:80]!r} is no name for a {objtype}: letters, digits and _ . : + - only, up to 128."

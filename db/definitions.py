@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterable
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from core.errors import DefinitionError
-from db.attributes import GROUP, NODE, SITE_OBJECT, Attributes, columns_of
-from db.lookup import Unreadable, Values, effective, own_rows
+from db.attributes import GROUP, NODE, PLAIN, SITE_OBJECT, Attributes, attributes, columns_of
+from db.lookup import Unreadable, Values, effective, enabled, own_rows
 from db.nodes import DatabaseNodes
+from db.tables import TABLES
 
 #: Objects with their attributes.
 Definitions = dict[str, dict[str, str]]
@@ -19,6 +20,8 @@ def names(source: DatabaseNodes, objtype: str) -> list[str]:
         return sorted(source.nodes())
     if objtype == "group":
         return sorted(source.group_names())
+    if objtype in PLAIN:
+        return sorted(read_rows(source.connection, objtype))
     return [SITE_OBJECT]
 
 
@@ -36,7 +39,25 @@ def read(
         return read_nodes(source.connection, wanted, unreadable=unreadable)
     if objtype == "group":
         return _read_groups(source, wanted, {} if unreadable is None else unreadable)
+    if objtype in PLAIN:
+        found = read_rows(source.connection, objtype)
+        return {name: found[name] for name in wanted if name in found}
     return {SITE_OBJECT: dict(source.site)} if SITE_OBJECT in wanted else {}
+
+
+def read_rows(connection: Connection, objtype: str) -> Definitions:
+    """All objects of a type whose objects are rows, without disabled ones."""
+    plain, known = PLAIN[objtype], attributes(objtype)
+    names = {place.key: attribute for attribute, places in known.items() for place in places}
+    found: Definitions = {}
+    for table in (TABLES[name] for name in plain.tables):
+        for row in connection.execute(select(table).where(enabled(table))).mappings():
+            name = row[plain.name]
+            if not name or (table.name != plain.tables[0] and name not in found):
+                continue
+            values = {f"{table.name}.{column}": value for column, value in row.items() if value}
+            found.setdefault(name, {}).update((names[key], values[key]) for key in values if key in names)
+    return found
 
 
 def read_nodes(
@@ -52,12 +73,11 @@ def read_nodes(
 
 
 def as_attributes(asked: Iterable[str], known: Attributes, values: Values) -> dict[str, str]:
-    """Looked-up values under the names of the attributes, without what does not count under mgt."""
-    mgt = values.get("nodehm.mgt")
+    """Looked-up values under the names of the attributes, without what does not count for the object."""
     found = {}
     for attribute in asked:
         for place in known[attribute]:
-            if place.key in values and place.mgt in (None, mgt):
+            if place.key in values and place.counts(values):
                 found[attribute] = values[place.key]
     return found
 
@@ -71,10 +91,10 @@ def read_group_rows(connection: Connection, groups: Collection[str]) -> Definiti
 def _read_groups(source: DatabaseNodes, wanted: Collection[str], unreadable: Unreadable) -> Definitions:
     known = source.group_names()
     found = read_group_rows(source.connection, [name for name in wanted if name in known])
-    for name, attributes in found.items():
-        attributes.setdefault("grouptype", "static")
+    for name, values in found.items():
+        values.setdefault("grouptype", "static")
         try:
-            attributes["members"] = ",".join(source.group(name) or ())
+            values["members"] = ",".join(source.group(name) or ())
         except DefinitionError as error:
             unreadable[name, "members"] = error.message
     return found

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from core import regexattr
 from core.errors import DefinitionError
-from db.tables import TABLES, nodelist, passwd, site
+from db.tables import TABLES, key_names, nodelist, passwd, site
 
 #: Tables to their columns.
 Wanted = Mapping[str, Sequence[str]]
@@ -81,12 +81,20 @@ def _applied(values: Values, node: str, unreadable: Unreadable | None) -> Values
         try:
             values[key] = regexattr.apply(values[key], node)
         except DefinitionError as error:
+            sentence = _complaint(key, node, error)
             if unreadable is None:
-                raise
-            unreadable[node, key] = error.message
+                raise DefinitionError(sentence) from None
+            unreadable[node, key] = sentence
         if not values[key]:
             del values[key]
     return values
+
+
+def _complaint(key: str, node: str, error: DefinitionError) -> str:
+    """What is wrong with a value, and where; a password is not quoted."""
+    if key.endswith(".password"):
+        return f"{key} of {node} is a regex value that cannot be read; it is not shown because it is secret"
+    return f"{key} of {node}: {error.message}"
 
 
 def own_rows(
@@ -145,7 +153,12 @@ def _with_groups(listed: Sequence[Sequence[Any]]) -> set[str]:
 def _read(
     connection: Connection, wanted: Wanted, names: Collection[str] | None
 ) -> tuple[dict[str, Values], dict[str, str]]:
-    """Every owner's values, and the columns that site.hierarchicalattrs joins with their delimiters."""
+    """Every owner's values, and the columns that site.hierarchicalattrs joins with their delimiters.
+
+    Of several rows of one owner (switch, prodkey, deps) the first by the other keys counts.
+    """
+    several = {name: key_names(TABLES[name])[1:] for name in wanted}
+    wanted = {name: list(dict.fromkeys([*several[name], *columns])) for name, columns in wanted.items()}
     width = max(1, *(len(columns) for columns in wanted.values()))
     hierarchical = [literal("site"), literal(""), site.c.value, *[null().cast(Text)] * (width - 1)]
     parts = [select(*hierarchical).where(enabled(site), site.c.key == "hierarchicalattrs")]
@@ -153,14 +166,26 @@ def _read(
     owners: dict[str, Values] = {}
     joined: dict[str, str] = {}
     keys = {name: [f"{name}.{column}" for column in columns] for name, columns in wanted.items()}
+    first: dict[tuple[str, str], list[str]] = {}
     for name, owner, *values in connection.execute(union_all(*parts)):
         if name == "site":
             joined = _hierarchical(values[0] or "")
             continue
+        if several[name]:
+            place = values[: len(several[name])]
+            if first.setdefault((name, owner), place) < place:
+                continue
+            first[name, owner] = place
+            _drop(owners.get(owner, {}), keys[name])
         row = {key: value for key, value in zip(keys[name], values, strict=False) if value}
         if row:
             owners.setdefault(owner, {}).update(row)
     return owners, joined
+
+
+def _drop(values: Values, keys: Sequence[str]) -> None:
+    for key in keys:
+        values.pop(key, None)
 
 
 def _table_part(

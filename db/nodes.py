@@ -10,7 +10,7 @@ from core.errors import DefinitionError
 from db import lookup
 from db.attributes import columns_of, value_of
 from db.lookup import Values, effective, split_list
-from db.tables import TABLES, nodegroup, nodelist
+from db.tables import TABLES, is_of_nodes, nodegroup, nodelist
 
 
 class DatabaseNodes:
@@ -43,7 +43,7 @@ class DatabaseNodes:
 
     def values(self, table: str, column: str) -> Mapping[str, str] | None:
         """The effective value of every node that has one; None: no such table or column of nodes."""
-        if table not in TABLES or "node" not in TABLES[table].c or column not in TABLES[table].c:
+        if not is_of_nodes(table) or column not in TABLES[table].c:
             return None
         key = f"{table}.{column}"
         if key not in self._values:

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, not
 from core.errors import DefinitionError
 from db.bulk import bulk_insert
 from db.checks import check_text
-from db.tables import DOCS, TABLES, key_names
+from db.tables import DOCS, SITE_KEYS, TABLES, key_names
 
 CONDITION = re.compile(r"\s*(\w+)\s*(==|!=|=~|!~|>=|<=|>|<)(.*)", re.DOTALL)
 FIELD_LIMIT = 64 * 1024 * 1024
@@ -36,6 +36,8 @@ def documentation(name: str | None) -> Iterator[str]:
         return
     for column in find_table(name).c:
         yield f"{column.name}:\t{column.doc}"
+        if name == "site" and column.name == "key":
+            yield from (f"\t{key}:\t{doc}" for key, doc in sorted(SITE_KEYS.items()))
 
 
 def dump(connection: Connection, name: str, conditions: Iterable[str] = ()) -> Iterator[str]:

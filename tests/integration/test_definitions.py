@@ -146,7 +146,7 @@ def test_answers(shell: Shell, line: str, answer: Answer) -> None:
         ("chdef node01 bmcpassword=********", "hidden value"),
         ("chdef node01", "No attributes"),
         ("chdef os=x", "No object names"),
-        ("mkdef -t rack r1 num=1", "not a valid object type"),
+        ("mkdef -t kit k1 num=1", "not a valid object type"),
         ("mkdef /etc/.* groups=x", "must be named"),
         ("mkdef -t group ^/etc/passwd groups=x", "no name for a group"),
         ("chdef ^/nosuch os=x", "nosuch"),

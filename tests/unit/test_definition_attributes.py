@@ -30,7 +30,7 @@ def test_where_a_node_attribute_is_kept(attribute: str, key: str) -> None:
 
 @pytest.mark.parametrize("attribute", ["bmc", "bmcusername", "bmcpassword", "bmcvlantag"])
 def test_bmc_attributes_depend_on_mgt(attribute: str) -> None:
-    assert [place.mgt for place in NODE[attribute]] == ["ipmi", "openbmc"]
+    assert [place.only for place in NODE[attribute]] == [("nodehm.mgt", "ipmi"), ("nodehm.mgt", "openbmc")]
     (column,) = {place.column for place in NODE[attribute]}
     for mgt in ("ipmi", "openbmc"):
         values = {"nodehm.mgt": mgt, f"ipmi.{column}": "i", f"openbmc.{column}": "o"}

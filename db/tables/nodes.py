@@ -1,61 +1,13 @@
-"""The xCAT tables, with the columns of xCAT 2.19 in xCAT's order (`tabdump` prints exactly these).
+"""Tables about what nodes are and what they are given: lists, groups, types, servers, scripts."""
 
-Every column is text and nothing is checked when it is stored: a dump of a live xCAT site restores, and a
-regex value (`|node(\\d+)|10.0.0.($1)|`) fits into any column. `comments` and `disable` end every table. The
-`doc` of a column is what `tabdump -d` prints.
-"""
-
-from sqlalchemy import Column, Table, Text
-
-from db.base import metadata
-
-#: Every xCAT table by name, in the order `tabdump` lists them.
-TABLES: dict[str, Table] = {}
-#: What each table is for, in one sentence.
-DOCS: dict[str, str] = {}
-
-NODE_KEY = {"node": "A node name or a group name; a group's row holds for all its nodes."}
-ENDING = {
-    "comments": "Free text for people.",
-    "disable": "Any value but 0 or no hides the row from every look-up; tabdump still shows it.",
-}
-
-
-def table(name: str, doc: str, keys: dict[str, str], columns: dict[str, str]) -> Table:
-    """Declare one table: key columns, then the others, each with its doc."""
-    made = Table(
-        name,
-        metadata,
-        *(Column(column, Text, primary_key=True, nullable=False, doc=text) for column, text in keys.items()),
-        *(Column(column, Text, doc=text) for column, text in {**columns, **ENDING}.items()),
-    )
-    TABLES[name] = made
-    DOCS[name] = doc
-    return made
-
-
-def node_table(name: str, doc: str, **columns: str) -> Table:
-    """Declare a table whose rows belong to a node or a group of nodes."""
-    return table(name, doc, NODE_KEY, columns)
-
-
-def key_names(of: Table) -> list[str]:
-    """The key columns of a table, in order."""
-    return [column.name for column in of.primary_key.columns]
-
-
-site = table(
-    "site",
-    "Settings of the whole cluster, one a row.",
-    {"key": "The name of the setting."},
-    {"value": "Its value."},
-)
+from db.tables.declare import node_table, table
 
 nodelist = table(
     "nodelist",
     "Every node with its groups and its state.",
-    {"node": "The node's host name."},
+    ["node"],
     {
+        "node": "The node's host name.",
         "groups": "Comma separated groups; for inherited values the first group that has one wins.",
         "status": "What is known of the node's state, such as booted, installing, powering-on, failed.",
         "statustime": "When status last changed, MM-DD-YYYY HH:MM:SS.",
@@ -67,13 +19,15 @@ nodelist = table(
         "updatestatustime": "When updatestatus last changed.",
         "zonename": "The ssh key zone of the node; empty is the default zone.",
     },
+    of_nodes=True,
 )
 
 nodegroup = table(
     "nodegroup",
     "Groups that are dynamic, empty or have something to say about themselves.",
-    {"groupname": "The name of the group."},
+    ["groupname"],
     {
+        "groupname": "The name of the group.",
         "grouptype": "static: members carry the group in nodelist.groups; dynamic: wherevals selects them.",
         "members": "dynamic for a dynamic group; the members of a static group are not kept here.",
         "membergroups": "Comma separated groups whose nodes belong to this group too.",
@@ -90,24 +44,6 @@ nodetype = node_table(
     provmethod="The osimage that the node is installed or booted with.",
     supportedarchs="Comma separated architectures that the node can run.",
     nodetype="Comma separated kinds: osi, switch, mp, vm, ppc.",
-)
-
-nodehm = node_table(
-    "nodehm",
-    "How a node's hardware is controlled.",
-    power="Hardware control used for power, where it is not mgt.",
-    mgt="Hardware control of the node: ipmi, openbmc, hmc, blade, kvm.",
-    cons="Hardware control used for the console, where it is not mgt.",
-    termserver="Terminal server that the console is wired to.",
-    termport="Port of the terminal server.",
-    conserver="Host that runs the console daemon of the node; empty is the management node.",
-    serialport="Serial port of the console: 0 is ttyS0.",
-    serialspeed="Speed of the serial port, bit/s.",
-    serialflow="Flow control of the serial port: hard, soft, none.",
-    getmac="Hardware control used to read MAC addresses, where it is not mgt.",
-    cmdmapping="File that maps commands to modules; not used.",
-    consoleondemand="yes: the console is connected while somebody looks; overrides site.consoleondemand.",
-    consoleenabled="1 when the console is registered with the console daemon.",
 )
 
 noderes = node_table(
@@ -152,27 +88,6 @@ servicenode = node_table(
     proxydhcp="DHCP proxy for boot loaders.",
 )
 
-ipmi = node_table(
-    "ipmi",
-    "BMCs that speak IPMI.",
-    bmc="Host name or address of the BMC; empty is the node's own name.",
-    bmcport="Which port the BMC uses: 0 shared, 1 dedicated, or a vendor's own words.",
-    taggedvlan="VLAN tag of the BMC's port.",
-    bmcid="Identity of the BMC, found by discovery.",
-    username="User on the BMC; when this or password is set, both are taken from here.",
-    password="Password on the BMC.",
-)
-
-openbmc = node_table(
-    "openbmc",
-    "BMCs that run OpenBMC.",
-    bmc="Host name or address of the BMC.",
-    consport="SSH port of the console.",
-    taggedvlan="VLAN tag of the BMC's port.",
-    username="User on the BMC; when this or password is set, both are taken from here.",
-    password="Password on the BMC.",
-)
-
 postscripts = node_table(
     "postscripts",
     "Scripts that run on a node after installation or boot.",
@@ -180,16 +95,74 @@ postscripts = node_table(
     postbootscripts="Comma separated scripts run after the first boot.",
 )
 
-passwd = table(
-    "passwd",
-    "Default credentials a component.",
+prescripts = node_table(
+    "prescripts",
+    "Scripts that run on the management or service node around nodeset.",
+    begin="Scripts before the change, action:script,script|action:script; without an action: at each.",
+    end="Scripts after the change, in the same form.",
+)
+
+deps = node_table(
+    "deps",
+    "Which nodes must be on or off before the power of a node changes.",
+    "cmd",
+    nodedep="Comma separated nodes that this one depends on.",
+    msdelay="Milliseconds to wait between the two.",
+    cmd="Comma separated commands that this holds for: on, off, softoff, reset.",
+)
+
+chain = node_table(
+    "chain",
+    "What a node does at its next boot, and after that.",
+    currstate="The state that the node boots into now, such as install, netboot, boot, shell.",
+    currchain="What is left of the chain.",
+    chain="Comma separated steps for a node that has just been discovered: runcmd=bmcsetup,osimage=name.",
+    ondiscover="Not used; kept for dumps of older sites.",
+)
+
+bootparams = node_table(
+    "bootparams",
+    "Additions to what a node boots.",
+    kernel="Kernel of the present state; nodeset knows it, so it is empty here.",
+    initrd="Initial RAM disk of the present state; as above.",
+    kcmdline="Kernel command line of the present state; as above.",
+    addkcmdline="Words added to the kernel command line; R::word counts for the installed system only.",
+    dhcpstatements="Not used; kept for dumps of older sites.",
+    adddhcpstatements="Not used; kept for dumps of older sites.",
+)
+
+nodepos = node_table(
+    "nodepos",
+    "Where a node stands.",
+    rack="Rack.",
+    u="Lowest height unit in the rack that the node takes.",
+    chassis="Chassis of a blade.",
+    slot="Slot in the chassis.",
+    room="Room.",
+    height="Height in units.",
+)
+
+zone = table(
+    "zone",
+    "Zones of nodes that share ssh keys.",
+    ["zonename"],
     {
-        "key": "The component: system, ipmi, openbmc, switch, omapi.",
-        "username": "The user there.",
+        "zonename": "The name of the zone; nodelist.zonename refers to it.",
+        "sshkeydir": "Directory of the zone's root key pair.",
+        "sshbetweennodes": "yes: nodes of the zone log in to each other without a password.",
+        "defaultzone": "yes for the zone of nodes that name none.",
     },
+)
+
+rack = table(
+    "rack",
+    "Racks.",
+    ["rackname"],
     {
-        "password": "The password, in clear or hashed as cryptmethod says.",
-        "cryptmethod": "How the password is hashed: md5, sha256, sha512; empty is clear text.",
-        "authdomain": "Authentication domain, where the component has such.",
+        "rackname": "The name of the rack.",
+        "displayname": "Name for people.",
+        "num": "Its number.",
+        "height": "Height, units.",
+        "room": "Room.",
     },
 )
