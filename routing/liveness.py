@@ -59,6 +59,8 @@ class Sighting:
     beats: int = 0
     #: Changes needed before it counts as live.
     needed: int = 1
+    #: Since when it says that it does not reach the database.
+    cut_off: float | None = None
 
 
 class Observer:
@@ -98,6 +100,10 @@ class Observer:
         self._present = dict(reading.leases)
         for name in sorted({*self._seen, *reading.leases}):
             self._watch(now, name, reading.leases.get(name))
+
+    def begin_anew(self, cause: str) -> None:
+        """Forget what was concluded: something of our own was away."""
+        self._since, self._cause = None, cause
 
     def state(self, name: str) -> Liveness:
         """The judgement on the SN with this name, short, fully qualified or alias."""
@@ -150,6 +156,7 @@ class Observer:
             if known.beats == known.needed:
                 known.live = now
         known.lease = lease
+        known.cut_off = None if lease.database_ok else known.cut_off or now
 
     def _since_then(self, moment: float) -> float:
         """Seconds of unbroken observation since `moment`."""
@@ -168,8 +175,10 @@ class Observer:
         if not self._protocol - 1 <= known.lease.protocol <= self._protocol:
             spoken = f"{name} speaks protocol {known.lease.protocol}"
             return Liveness(Kind.UNUSABLE, f"{spoken}, this management node {self._protocol}")
-        if not known.lease.database_ok:
-            return Liveness(Kind.UNUSABLE, f"{name} cannot reach the database")
+        if known.cut_off is not None:
+            # Everybody, we too, may have lost it for a moment: that alone sends nobody's work elsewhere.
+            long = self._since_then(known.cut_off) >= LIFE_S
+            return Liveness(Kind.UNUSABLE if long else Kind.UNKNOWN, f"{name} cannot reach the database")
         return Liveness(Kind.LIVE, f"{name} is live")
 
     def _absent(self, what: str, live: float = float("-inf")) -> Liveness:

@@ -73,6 +73,7 @@ class Supervisor:
             self._publish_late(view)
         except UnavailableError:
             self._jobs.clear()  # nobody knows what was committed
+            self.observer.begin_anew("the database did not answer")
             raise
 
     def leave(self) -> None:

@@ -277,6 +277,22 @@ def test_a_late_answer_is_an_event(stage: Stage) -> None:
     assert stage.executed(number) == ["reset"]
 
 
+def test_an_outage_of_the_database_for_all_ends_nothing(stage: Stage) -> None:
+    """The leases said `cannot reach the database` for a moment longer than the management node lost it."""
+    number = stage.submit(Action.STAT, {"n1": "sn1,sn2"})
+    for sn in stage.sns.values():
+        sn.database = False
+    for _ in range(20):
+        stage.now += 0.25
+        for name in stage.sns:
+            stage.beat_lease(name)
+    stage.turn(6)
+    assert stage.outcome(number) is None
+    stage.heal()
+    stage.settle()
+    assert stage.outcome(number) == "ok"
+
+
 def test_pacing_is_kept(stage: Stage) -> None:
     pace = Pace(10.0, 2)
     number = stage.submit(Action.ON, {f"n{i}": "sn1" for i in range(5)}, pace=pace)

@@ -200,6 +200,10 @@ def test_a_look_a_second_apart_is_no_pause(cluster: Cluster) -> None:
 
 
 def test_an_sn_without_the_database_is_alive_but_gets_no_work(cluster: Cluster) -> None:
+    for _ in range(round(LIFE_S / STEP)):
+        cluster.change("sn1", database_ok=False)
+        cluster.look()
+        assert cluster.kind("sn1") is Kind.UNKNOWN
     cluster.change("sn1", database_ok=False)
     cluster.look()
     state = cluster.observer.state("sn1")
