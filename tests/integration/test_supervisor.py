@@ -52,6 +52,17 @@ def test_a_job_is_adopted_once(stage: Stage) -> None:
     assert "adopt" not in kinds(stage, number)
 
 
+@pytest.mark.parametrize("looks", range(4))
+def test_two_supervisors_do_not_adopt_the_same_job(stage: Stage, looks: int) -> None:
+    """The second one takes its whole step while the first is in the middle of its own."""
+    number = stage.submit(Action.STAT, {"n1": "sn1"})
+    stage.meanwhile = [*[lambda: None] * looks, lambda: stage.step(1)]
+    stage.step(0)
+    stage.meanwhile = []
+    assert epoch(stage, number) == 1
+    assert len({parcel.attempt for parcel in stage.broker}) == 1
+
+
 def test_a_dead_supervisor_s_jobs_are_adopted(stage: Stage) -> None:
     number = stage.submit(Action.STAT, {"n1": "sn1,sn2"})
     stage.step(0)
@@ -241,6 +252,23 @@ def test_cancel_before_the_mark_is_in_time(stage: Stage) -> None:
     stage.settle()
     assert (stage.outcome(number), stage.executed(number)) == ("cancelled", [])
     assert (stage.outcome(number, "n2"), stage.outcome(newer)) == ("unreached", "ok")
+
+
+def test_an_answer_after_the_cancel_changes_no_outcome(stage: Stage) -> None:
+    stage.bmcs.powered["n1"] = True
+    stage.bmcs.silent.add(("sn1", "n2"))
+    number = stage.submit(Action.ON, {"n1": "sn1", "n2": "sn1"})
+    stage.step(0)
+    stage.deliver_all()
+    sn = stage.sns["sn1"]
+    work_until(stage, "sn1", lambda: any(held.waiting for held in sn.works.values()))
+    stage.submit(Action.OFF, {"n1": "sn2"}, supersede=True)
+    stage.check()
+    sn.run()
+    stage.check()
+    assert stage.outcome(number) == "cancelled"
+    assert "late" in kinds(stage, number)
+    stage.settle()
 
 
 def test_a_newer_job_waits_until_the_older_one_s_service_node_is_silent(stage: Stage) -> None:
