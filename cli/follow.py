@@ -159,11 +159,11 @@ class Follower:
 
     def _interrupted(self) -> int:
         """The first Ctrl-C leaves the job alone and says so; a second one within the wait cancels it."""
-        self.context.complain(
-            f"\njob {self.job} goes on. Watch it: serval watch {self.job}   "
-            f"Cancel it: serval cancel {self.job}   (Ctrl-C again now cancels)"
-        )
         try:
+            self.context.complain(
+                f"\njob {self.job} goes on. Watch it: serval watch {self.job}   "
+                f"Cancel it: serval cancel {self.job}   (Ctrl-C again now cancels)"
+            )
             time.sleep(1.5)
         except KeyboardInterrupt:
             ended = jobs.cancel(self.engine, self.job, self.context.who, time.time())
