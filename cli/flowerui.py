@@ -92,7 +92,8 @@ def check_port(address: str, number: int) -> None:
             probe.bind(place)
     except OSError as error:
         raise RequestError(
-            f"Flower cannot listen on port {number} of {address}: {error.strerror}. Choose another with --port"
+            f"Flower cannot listen on port {number} of {address}: {error.strerror}. "
+            "Choose another with --port"
         ) from error
 
 
