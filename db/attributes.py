@@ -68,10 +68,10 @@ _UNREACHED = {
 }
 MGT = "nodehm.mgt"
 NODETYPE = "nodetype.nodetype"
-#: Tables that count only for nodes that have this value among those of this column.
+#: Tables that count only for nodes that have one of these values among those of this column (the first word).
 _ONLY = {
     "ipmi": (MGT, "ipmi"),
-    "openbmc": (MGT, "openbmc"),
+    "openbmc": (MGT, "openbmc", "redfish"),
     "switches": (NODETYPE, "switch"),
     "pdu": (NODETYPE, "pdu"),
 }
@@ -79,11 +79,11 @@ _ONLY = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One column behind an attribute; with `only` it counts only where that column has that value."""
+    """One column behind an attribute; with `only` it counts only where its column has one of its values."""
 
     table: str
     column: str
-    only: tuple[str, str] | None = None
+    only: tuple[str, ...] | None = None
 
     @property
     def key(self) -> str:
@@ -92,7 +92,10 @@ class Place:
 
     def counts(self, values: Mapping[str, str]) -> bool:
         """Whether it counts for who has these values."""
-        return self.only is None or self.only[1] in values.get(self.only[0], "").split(",")
+        if self.only is None:
+            return True
+        column, *allowed = self.only
+        return not set(allowed).isdisjoint(values.get(column, "").split(","))
 
 
 #: Attributes with their places.

@@ -214,7 +214,8 @@ class Writer:
             )
             if homeless:
                 column = only[0][0].partition(".")[2]
-                result.refuse(ONLY_FOR.format(attribute, column, " or ".join(value for _, value in only)))
+                values = [value for one in only for value in one[1:]]
+                result.refuse(ONLY_FOR.format(attribute, column, " or ".join(values)))
         return upsert(self.connection, rows_of(dependent, known, deciding))
 
     def _deciding(self, asked: Definitions, known: Attributes) -> dict[str, Values]:

@@ -8,7 +8,7 @@ nodehm = node_table(
     "nodehm",
     "How a node's hardware is controlled.",
     power="Hardware control used for power, where it is not mgt.",
-    mgt="Hardware control of the node: ipmi, openbmc, hmc, blade, kvm.",
+    mgt="Hardware control of the node: ipmi, redfish, openbmc, hmc, blade, kvm.",
     cons="Hardware control used for the console, where it is not mgt.",
     termserver="Terminal server that the console is wired to.",
     termport="Port of the terminal server.",
@@ -35,8 +35,8 @@ ipmi = node_table(
 
 openbmc = node_table(
     "openbmc",
-    "BMCs that run OpenBMC.",
-    bmc="Host name or address of the BMC.",
+    "BMCs that speak Redfish: those of nodes with mgt redfish or openbmc.",
+    bmc="Host name, address or https URL of the BMC; #verify, #accept or #sha256:… judge its certificate.",
     consport="SSH port of the console.",
     taggedvlan="VLAN tag of the BMC's port.",
     username="User on the BMC; when this or password is set, both are taken from here.",

@@ -10,8 +10,8 @@ NONE = "Has no effect in Serval; kept for dumps and for people."
 YET = "Nothing reads it yet."
 #: Settings and what they do, which `tabdump -d site` prints.
 SITE_KEYS = {
-    "bmcca": "File of certificates that Redfish and OpenBMC services are checked against.",
-    "bmctls": "How strictly the certificates of BMCs are checked.",
+    "bmcca": "File (PEM) of certificates trusted beside the system's when BMCs are verified.",
+    "bmctls": "Certificates of Redfish BMCs: verify (default), accept, or sha256:FINGERPRINT.",
     "confirmnodes": "A changing power command on more nodes than this asks first.",
     "consoleondemand": f"yes: consoles are connected while somebody looks. {YET}",
     "defserialport": f"Serial port where nodehm.serialport is empty. {NONE}",
@@ -54,7 +54,7 @@ passwd = table(
     "Default credentials a component.",
     ["key", "username"],
     {
-        "key": "The component: system, ipmi, openbmc, switch, omapi.",
+        "key": "The component: system, ipmi, redfish, openbmc, switch, omapi.",
         "username": "The user there.",
         "password": "The password, in clear or hashed as cryptmethod says.",
         "cryptmethod": "How the password is hashed: md5, sha256, sha512; empty is clear text.",

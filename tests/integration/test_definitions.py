@@ -107,7 +107,8 @@ def shell(home_env: dict[str, str], tmp_path: Path) -> Shell:
             Answer(
                 1,
                 "",
-                "Error: Cannot set the attr='bmc' attribute unless mgt value is ipmi or openbmc.\n" + PARTLY,
+                "Error: Cannot set the attr='bmc' attribute unless mgt value is ipmi or openbmc or redfish.\n"
+                + PARTLY,
             ),
         ),
         ("chdef node01 -n m1", Answer(0, "Changed the object name from node01 to m1.\n", "")),
@@ -279,6 +280,9 @@ def test_bmc_attributes_follow_mgt(shell: Shell) -> None:
     shell.ok("chdef node06 mgt=openbmc bmc=o6 consport=2200")
     shell.ok("chdef node01 bmc=i1")
     assert '"node06","o6","2200"' in shell.ok("tabdump openbmc")
+    shell.ok("chdef node06 mgt=redfish bmc=https://r6")
+    assert '"node06","https://r6","2200"' in shell.ok("tabdump openbmc")
+    assert "bmc=https://r6" in shell.ok("lsdef node06")
     assert '"node01","i1"' in shell.ok("tabdump ipmi")
     shell.ok("chdef node06 mgt=ipmi")
     assert "bmc=" not in shell.ok("lsdef node06")

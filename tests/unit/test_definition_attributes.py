@@ -30,11 +30,14 @@ def test_where_a_node_attribute_is_kept(attribute: str, key: str) -> None:
 
 @pytest.mark.parametrize("attribute", ["bmc", "bmcusername", "bmcpassword", "bmcvlantag"])
 def test_bmc_attributes_depend_on_mgt(attribute: str) -> None:
-    assert [place.only for place in NODE[attribute]] == [("nodehm.mgt", "ipmi"), ("nodehm.mgt", "openbmc")]
+    assert [place.only for place in NODE[attribute]] == [
+        ("nodehm.mgt", "ipmi"),
+        ("nodehm.mgt", "openbmc", "redfish"),
+    ]
     (column,) = {place.column for place in NODE[attribute]}
-    for mgt in ("ipmi", "openbmc"):
+    for mgt, found in (("ipmi", "i"), ("openbmc", "o"), ("redfish", "o")):
         values = {"nodehm.mgt": mgt, f"ipmi.{column}": "i", f"openbmc.{column}": "o"}
-        assert value_of(attribute, values) == mgt[0]
+        assert value_of(attribute, values) == found
     assert value_of(attribute, {f"ipmi.{column}": "i"}) is None
 
 
