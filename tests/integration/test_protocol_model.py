@@ -211,7 +211,7 @@ def test_the_protocol_holds_on_sqlite(sqlite_url: str) -> None:
 
 
 def test_the_protocol_holds_on_postgresql(postgres_url: str) -> None:
-    run(postgres_url, 25)
+    run(postgres_url, 18)
 
 
 @pytest.mark.parametrize("place", range(4))

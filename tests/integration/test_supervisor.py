@@ -8,7 +8,7 @@ from stage import Stage
 
 from core.jobspec import Pace
 from core.power import Action
-from db import events, jobs
+from db import events, jobs, supervision
 from db.engine import open_engine, reading, writing
 from db.jobtables import attempt, event, job, job_node
 
@@ -71,6 +71,19 @@ def test_a_dead_supervisor_s_jobs_are_adopted(stage: Stage) -> None:
     stage.settle(40)
     assert stage.outcome(number) == "ok"
     assert kinds(stage, number).count("adopt") == 1
+
+
+def test_who_lost_a_job_writes_nothing_more(stage: Stage) -> None:
+    number = stage.submit(Action.STAT, {"n1": "sn1"})
+    stage.step(0)
+    with reading(stage.engine) as connection:
+        (row,) = supervision.active_jobs(connection)
+    with writing(stage.engine) as connection:
+        assert supervision.adopt(connection, row, "other") == row.epoch + 1
+        assert supervision.adopt(connection, row, "third") is None
+        assert not supervision.hold(connection, number, row.epoch)
+        assert supervision.hold(connection, number, row.epoch + 1)
+    stage.settle(40)
 
 
 def test_a_queue_that_nobody_works_on_fails_over(stage: Stage) -> None:
