@@ -18,7 +18,9 @@ from cli.wire import ConversationLost
 from core.release import RELEASE
 
 #: Subcommands of `serval` that are processes, or start and stop them: they run where they were typed.
-LOCAL = frozenset({"up", "down", "status", "worker", "server", "sim", "flower"})
+LOCAL = frozenset({"up", "down", "status", "worker", "server", "sim", "flower", "db", "import-xcat"})
+#: Commands that write files or ask an editor: they run where they were typed too, with the caller's rights.
+OWN_RIGHTS = frozenset({"tabedit", "tabrestore", "dumpxCATdb", "restorexCATdb", "makehosts", "nodepurge"})
 #: What is asked again with its request id when the server is lost: one request is one job (PROTOCOL 7).
 JOBS = frozenset({"rpower", "rsetboot", "serval retry"})
 #: What of the environment a command may want to know.
@@ -149,13 +151,20 @@ def main(name: str) -> NoReturn:
     mend_streams()
     asked, home = Asked(name, sys.argv[1:]), home_path()
     try:
-        local = name == "serval" and (not asked.words or asked.words[0] in LOCAL)
-        status = None if local else ask(asked, home)
+        status = None if is_local(asked) else ask(asked, home)
         if status is not None:
             os._exit(status)
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)
     run_here(asked, home)
+
+
+def is_local(asked: Asked) -> bool:
+    """Whether a command runs in this process even where there is a server."""
+    if asked.name == "serval":
+        return not asked.words or asked.words[0] in LOCAL
+    writes = asked.name == "tabdump" and any(word.startswith("-f") for word in asked.words)
+    return writes or asked.name in OWN_RIGHTS
 
 
 def ask(asked: Asked, home: str) -> int | None:

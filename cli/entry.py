@@ -26,6 +26,18 @@ COMMANDS = {
     "tabdump": ("cli.tables", "tabdump"),
     "tabrestore": ("cli.tables", "tabrestore"),
     "nodels": ("cli.nodels", "nodels"),
+    "chtab": ("cli.chtab", "chtab"),
+    "gettab": ("cli.chtab", "gettab"),
+    "tabgrep": ("cli.chtab", "tabgrep"),
+    "tabprune": ("cli.tabprune", "tabprune"),
+    "tabedit": ("cli.tabedit", "tabedit"),
+    "nodech": ("cli.nodech", "nodech"),
+    "nodegrpch": ("cli.nodech", "nodegrpch"),
+    "nodeadd": ("cli.nodech", "nodeadd"),
+    "noderm": ("cli.nodech", "noderm"),
+    "dumpxCATdb": ("cli.dumps", "dumpxCATdb"),
+    "restorexCATdb": ("cli.dumps", "restorexCATdb"),
+    "lsxcatd": ("cli.lsxcatd", "lsxcatd"),
 }
 INTERRUPTED = 130
 PIPE_CLOSED = 141

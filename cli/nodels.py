@@ -5,31 +5,25 @@ from collections.abc import Sequence
 
 from cli.arguments import Parser, command
 from cli.context import Context
-from cli.objects import printable, reader
+from cli.objects import criterion, printable, reader
 from core import selection
 from core.errors import DefinitionError, RequestError
 from core.noderange import expand, missed_message
 from db.attributes import HIDDEN_VALUE, SECRET_COLUMNS
+from db.cells import full_name
 from db.engine import reading
 from db.lookup import Unreadable, Values, effective, own_rows
 from db.nodes import DatabaseNodes
 from db.schema import open_database
 from db.tables import TABLES, is_of_nodes, key_names
 
-SHORT_NAMES = {"groups": "nodelist.groups", "tags": "nodelist.groups", "mgt": "nodehm.mgt"}
-MARKS = ("==", "=~", "!=", "!~")
-
 
 @command
 def nodels(argv: list[str], ctx: Context) -> int:
     """List nodes, with the values of columns for each."""
     options = _parser(ctx).parse_intermixed_args(argv)
-    criteria = [
-        selection.parse(_full(text)) for text in options.columns if any(mark in text for mark in MARKS)
-    ]
-    columns = [
-        one for text in options.columns if not any(mark in text for mark in MARKS) for one in _columns(text)
-    ]
+    criteria = [selection.parse(full_name(text)) for text in options.columns if criterion(text)]
+    columns = [one for text in options.columns if not criterion(text) for one in _columns(text)]
     unreadable: Unreadable = {}
     with reading(open_database(ctx.env)) as connection:
         source = DatabaseNodes(connection)
@@ -60,17 +54,9 @@ def _nodes(options: argparse.Namespace, source: DatabaseNodes, ctx: Context) -> 
     return sorted(node for node in source.nodes() if hidden.get(node) != "1")
 
 
-def _full(text: str) -> str:
-    """A criterion or column with xCAT's short names written out."""
-    for short, full in SHORT_NAMES.items():
-        if text == short or (text.startswith(short) and text[len(short)] in "=!"):
-            return full + text[len(short) :]
-    return text
-
-
 def _columns(text: str) -> list[str]:
     """The columns that `table`, `table.column` or a short name asks for."""
-    table, _, column = _full(text).partition(".")
+    table, _, column = full_name(text).partition(".")
     if not is_of_nodes(table):
         raise DefinitionError(f"There is no table '{printable(table)}' of nodes.")
     if column and column not in TABLES[table].c:

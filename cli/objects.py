@@ -1,5 +1,6 @@
 """What the definition commands share: types, object names, attr=value words, and how values are shown."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -11,7 +12,13 @@ from db.attributes import HIDDEN_VALUE, SECRET, TYPES
 from db.lookup import split_list
 from db.nodes import DatabaseNodes
 
-CRITERION = ("==", "=~", "!=", "!~")
+#: Groups: the first operator in a word; `=@`, `,=` and `^=` are nodech's.
+OPERATOR = re.compile(r"[^=!~]*(==|=~|!=|!~)")
+
+
+def criterion(word: str) -> bool:
+    """Whether a word chooses (`nodehm.mgt==ipmi`) rather than sets or names."""
+    return OPERATOR.match(word) is not None
 
 
 def add_names(parser: Parser, verb: str) -> None:
@@ -40,7 +47,7 @@ def split_words(words: Iterable[str], objects: str | None) -> tuple[str | None, 
     attributes: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if objects is None and not attributes and (not equals or any(mark in word for mark in CRITERION)):
+        if objects is None and not attributes and (not equals or criterion(word)):
             objects = word
         elif not equals:
             raise RequestError(f"'{word}' is not of the form attribute=value.")

@@ -53,3 +53,63 @@ def tabrestore() -> NoReturn:
 def nodels() -> NoReturn:
     """The `nodels` script."""
     main("nodels")
+
+
+def chtab() -> NoReturn:
+    """The `chtab` script."""
+    main("chtab")
+
+
+def gettab() -> NoReturn:
+    """The `gettab` script."""
+    main("gettab")
+
+
+def tabgrep() -> NoReturn:
+    """The `tabgrep` script."""
+    main("tabgrep")
+
+
+def tabprune() -> NoReturn:
+    """The `tabprune` script."""
+    main("tabprune")
+
+
+def tabedit() -> NoReturn:
+    """The `tabedit` script."""
+    main("tabedit")
+
+
+def nodech() -> NoReturn:
+    """The `nodech` script."""
+    main("nodech")
+
+
+def nodegrpch() -> NoReturn:
+    """The `nodegrpch` script."""
+    main("nodegrpch")
+
+
+def nodeadd() -> NoReturn:
+    """The `nodeadd` script."""
+    main("nodeadd")
+
+
+def noderm() -> NoReturn:
+    """The `noderm` script."""
+    main("noderm")
+
+
+def dumpxCATdb() -> NoReturn:  # noqa: N802  xCAT's name
+    """The `dumpxCATdb` script."""
+    main("dumpxCATdb")
+
+
+def restorexCATdb() -> NoReturn:  # noqa: N802  xCAT's name
+    """The `restorexCATdb` script."""
+    main("restorexCATdb")
+
+
+def lsxcatd() -> NoReturn:
+    """The `lsxcatd` script."""
+    main("lsxcatd")

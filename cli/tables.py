@@ -10,8 +10,9 @@ from cli.context import Context
 from core.errors import RequestError
 from db.engine import one_writer, reading, writing
 from db.schema import open_database
-from db.tabio import documentation, dump, find_table, restore
+from db.tabio import documentation, dump, find_table, newest, restore
 from db.tables import TABLES
+from drivers.files import PRIVATE, write_whole
 
 
 @command
@@ -20,6 +21,14 @@ def tabdump(argv: list[str], ctx: Context) -> int:
     parser = Parser(ctx, "tabdump", description="Print a table as CSV; without a table the names of all.")
     parser.add_argument(
         "-d", dest="describe", action="store_true", help="what the columns, or tables, are for"
+    )
+    parser.add_argument("-f", dest="file", metavar="FILE", help="write it to a file, mode 0600")
+    parser.add_argument(
+        "-n",
+        dest="newest",
+        type=int,
+        metavar="NUMBER",
+        help="only so many, the newest, of auditlog or eventlog",
     )
     parser.add_argument(
         "-w", dest="where", action="append", default=[], metavar="COLUMN==VALUE",
@@ -32,13 +41,21 @@ def tabdump(argv: list[str], ctx: Context) -> int:
         ctx.say("\n".join(documentation(options.table)))
         return 0
     if options.table is None:
-        if options.where:
-            raise RequestError("-w needs a table.")
+        if options.where or options.file or options.newest is not None:
+            raise RequestError("-w, -f and -n need a table.")
         ctx.say("\n".join(sorted(TABLES)))
         return 0
     find_table(options.table)
     with reading(open_database(ctx.env)) as connection:
-        ctx.say("\n".join(dump(connection, options.table, options.where)))
+        if options.newest is not None:
+            lines = newest(connection, options.table, options.newest)
+        else:
+            lines = dump(connection, options.table, options.where)
+        text = "\n".join(lines)
+    if options.file is None:
+        ctx.say(text)
+    else:
+        write_whole(ctx.cwd / options.file, text + "\n", PRIVATE)
     return 0
 
 
@@ -58,7 +75,7 @@ def tabrestore(argv: list[str], ctx: Context) -> int:
     table = file.name.partition(".")[0]
     find_table(table)
     try:
-        text = ctx.read_text(file)
+        text = file.read_bytes().decode()
     except OSError as error:
         raise RequestError(f"{options.file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

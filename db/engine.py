@@ -139,6 +139,22 @@ def where(engine: Engine) -> str:
     return f"PostgreSQL database {url.database} on {host}" + (f":{url.port}" if url.port else "")
 
 
+def settings(engine: Engine) -> dict[str, str]:
+    """The database as `lsxcatd -d` names it: engine, name, host and user, never the password."""
+    url = engine.url
+    if url.get_backend_name() == "sqlite":
+        return {"dbengine": "SQLite", "dbloc": url.database or ":memory:"}
+    host = url.host or str(url.query.get("host", "")) or "localhost"
+    name, user = url.database or "", url.username or ""
+    return {
+        "cfgloc": f"Pg:dbname={name};host={host}|{user}",
+        "dbengine": "Pg",
+        "dbname": name,
+        "dbhost": host,
+        "dbadmin": user,
+    }
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that sees one snapshot of the database and changes nothing.

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, not
 from core.errors import DefinitionError
 from db.bulk import bulk_insert
 from db.checks import check_text
+from db.logs import log_table, records
 from db.tables import DOCS, SITE_KEYS, TABLES, key_names
 
 CONDITION = re.compile(r"\s*(\w+)\s*(==|!=|=~|!~|>=|<=|>|<)(.*)", re.DOTALL)
@@ -50,10 +51,23 @@ def dump(connection: Connection, name: str, conditions: Iterable[str] = ()) -> I
     rows = connection.execute(select(table).where(where)).all()
     keys = [list(table.c.keys()).index(key) for key in key_names(table)]
     rows = sorted(rows, key=lambda row: [row[key] for key in keys])
-    return iter(["#" + ",".join(table.c.keys()), *(_line(row) for row in rows)])
+    return iter([header(table), *(line(row) for row in rows)])
 
 
-def _line(row: Sequence[Any]) -> str:
+def newest(connection: Connection, name: str, count: int) -> Iterator[str]:
+    """The header and the newest records of a log table, oldest first."""
+    table = log_table(name)
+    rows = records(connection, table)
+    return iter([header(table), *(line(list(row.values())) for row in rows[max(len(rows) - count, 0) :])])
+
+
+def header(table: Table) -> str:
+    """The first line of a dump."""
+    return "#" + ",".join(table.c.keys())
+
+
+def line(row: Sequence[Any]) -> str:
+    """One row of a dump."""
     return ",".join('"' + str(value).replace('"', '""') + '"' if value else "" for value in row)
 
 
@@ -99,8 +113,8 @@ def parse(table: Table, text: str) -> list[dict[str, str | None]]:
     csv.field_size_limit(FIELD_LIMIT)
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
-        header = _header(table, next(reader, []))
-        rows = [_row(table, header, row, reader.line_num) for row in reader if row]
+        columns = _header(table, next(reader, []))
+        rows = [_row(table, columns, row, reader.line_num) for row in reader if row]
     except csv.Error as error:
         raise DefinitionError(f"Table {table.name}, line {reader.line_num}: {error}") from error
     seen: set[tuple[str | None, ...]] = set()
@@ -126,19 +140,19 @@ def _header(table: Table, first: list[str]) -> list[str]:
     return columns
 
 
-def _row(table: Table, header: list[str], values: list[str], line: int) -> dict[str, str | None]:
-    if len(values) != len(header):
+def _row(table: Table, columns: list[str], values: list[str], number: int) -> dict[str, str | None]:
+    if len(values) != len(columns):
         raise DefinitionError(
-            f"Table {table.name}, line {line}: {len(values)} values for {len(header)} columns; "
+            f"Table {table.name}, line {number}: {len(values)} values for {len(columns)} columns; "
             "nothing is restored."
         )
     row: dict[str, str | None] = dict.fromkeys(table.c.keys())
-    for name, value in zip(header, values, strict=True):
-        check_text(f"{table.name}.{name}, line {line}", value)
+    for name, value in zip(columns, values, strict=True):
+        check_text(f"{table.name}.{name}, line {number}", value)
         row[name] = value or None
     keys = key_names(table)
     if row[keys[0]] is None:
-        raise DefinitionError(f"Table {table.name}, line {line}: no {keys[0]}; nothing is restored.")
+        raise DefinitionError(f"Table {table.name}, line {number}: no {keys[0]}; nothing is restored.")
     for key in keys[1:]:
         row[key] = row[key] or ""
     return row
