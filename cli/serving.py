@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 from cli import wire
 from cli.context import Context, user_name
@@ -217,7 +218,9 @@ def make_context(asked: Request, uid: int, streams: list[int], conversation: Con
 def _stream(number: int, setting: str) -> TextIOWrapper:
     """A standard stream that writes as the client's own would."""
     encoding, errors, line, through = setting.split()
-    raw = open(number, "wb" if number else "rb", closefd=False)  # noqa: SIM115
+    unbuffered = number > 0 and through == "1"  # PYTHONUNBUFFERED: Python leaves the buffer out then
+    mode, buffering = ("wb" if number else "rb"), (0 if unbuffered else -1)
+    raw: Any = open(number, mode, buffering, closefd=False)  # noqa: SIM115
     return TextIOWrapper(raw, encoding, errors, line_buffering=line == "1", write_through=through == "1")
 
 
