@@ -59,7 +59,7 @@ class Follower:
         try:
             return self._until_done()
         except KeyboardInterrupt:
-            return self._interrupted()
+            return self.leave()
 
     def _until_done(self) -> int:
         pause, quiet = FIRST_LOOK_S, time.monotonic()
@@ -157,7 +157,7 @@ class Follower:
 
     # -- leaving -----------------------------------------------------------------------------------
 
-    def _interrupted(self) -> int:
+    def leave(self) -> int:
         """The first Ctrl-C leaves the job alone and says so; a second one within the wait cancels it."""
         try:
             self.context.complain(

@@ -94,7 +94,7 @@ def ask(ctx: Context, options: argparse.Namespace, name: str, what: Action | Boo
     """Submit the job and follow it; nothing runs when any node or setting is wrong."""
     home = open_home(ctx.env)
     engine = open_database(ctx.env)
-    if ctx.again and (known := asked_before(engine, ctx)) is not None:
+    if ctx.again and (known := asked_before(engine, ctx.request)) is not None:
         return wait(ctx, engine, known, options)
     with reading(engine) as connection:
         nodes = node_list(connection, options.noderange, ctx)
@@ -108,10 +108,10 @@ def ask(ctx: Context, options: argparse.Namespace, name: str, what: Action | Boo
     return submit_and_follow(ctx, home, engine, job, options)
 
 
-def asked_before(engine: Engine, ctx: Context) -> int | None:
-    """The job of a request whose command server was lost; None when it had not come so far."""
+def asked_before(engine: Engine, request: str) -> int | None:
+    """The job of a request that was interrupted or lost its command server; None when it came not so far."""
     with reading(engine) as connection:
-        known = jobs.by_request(connection, ctx.request)
+        known = jobs.by_request(connection, request)
     return known.id if known else None
 
 
@@ -120,9 +120,15 @@ def submit_and_follow(
 ) -> int:
     """Write the job, wake the supervisor and follow it; nothing is written when Redis does not answer."""
     leases.read(leases.connect(broker(home)))
-    number_ = jobs.submit(engine, job, time.time(), supersede=options.supersede)
-    ring(home)
-    return wait(ctx, engine, number_, options)
+    try:
+        number_ = jobs.submit(engine, job, time.time(), supersede=options.supersede)
+        ring(home)
+        return wait(ctx, engine, number_, options)
+    except KeyboardInterrupt:
+        known = asked_before(engine, job.request)
+        if known is None:
+            raise  # nothing was written, so there is nothing to say
+        return Follower(ctx, engine, known, Options()).leave()
 
 
 def ring(home: Home) -> None:

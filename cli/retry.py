@@ -36,7 +36,7 @@ def retry(argv: list[str], ctx: Context) -> int:
     add_job_options(parser)
     options = parser.parse_args(argv)
     home, engine = open_home(ctx.env), open_database(ctx.env)
-    if ctx.again and (known := asked_before(engine, ctx)) is not None:
+    if ctx.again and (known := asked_before(engine, ctx.request)) is not None:
         return wait(ctx, engine, known, options)
     with reading(engine) as connection:
         old = find_job(connection, options.job)
