@@ -1,6 +1,5 @@
 """Commands that are left, and a cluster that is stopped, while a job goes on."""
 
-import os
 import signal
 
 from rig import Rig, counts, settled
@@ -30,8 +29,7 @@ def test_a_second_ctrl_c_cancels(rig: Rig) -> None:
     asked = rig.ask(rig.some(NODES), "reset")
     asked.process.send_signal(signal.SIGINT)
     assert asked.process.stderr is not None
-    while "goes on" not in asked.process.stderr.readline():
-        pass
+    asked.process.stderr.readline()
     asked.process.send_signal(signal.SIGINT)
     asked.wait()
     assert asked.status == 130
@@ -48,7 +46,7 @@ def test_a_closed_pipe_ends_the_command_and_not_the_job(rig: Rig) -> None:
     asked = rig.ask(rig.some(NODES), "reset")
     assert asked.process.stdout is not None
     asked.process.stdout.readline()
-    os.close(asked.process.stdout.detach().fileno())
+    asked.process.stdout.close()
     assert asked.process.wait(30) == 141
     assert asked.process.stderr is not None
     assert asked.process.stderr.read() == ""
