@@ -124,27 +124,27 @@ def start_worker(ctx: Context, home: Home, name: str, role: str) -> None:
     if is_worker(read_pid(pid_file)):
         return
     words = ["worker", name, *(["--mn"] if role == "mn" else [])]
-    pid_file.write_text(str(start(words, {**ctx.env, "SERVAL_NAME": name}, home, name)))
+    pid_file.write_text(str(start(words, {**ctx.env, "SERVAL_NAME": name}, home, name).pid))
 
 
 def start_server(ctx: Context, home: Home) -> None:
     """Start the command server unless one runs; it writes its process id itself."""
     if is_worker(read_pid(server_pid(home)), b"server"):
         return
-    pid = start(["server"], ctx.env, home, "server")
+    process = start(["server"], ctx.env, home, "server")
     deadline = time.monotonic() + READY_S
-    while read_pid(server_pid(home)) != pid:
-        if not is_worker(pid, b"server"):
+    while read_pid(server_pid(home)) != process.pid:
+        if process.poll() is not None:
             raise UnavailableError(f"the command server ended at once: {last_line(home, 'server')}")
         if time.monotonic() > deadline:
             raise UnavailableError(f"the command server does not come up; see {home.logs}")
         time.sleep(0.05)
 
 
-def start(words: list[str], env: Mapping[str, str], home: Home, log_name: str) -> int:
-    """Start `serval` with these words in a session of its own, with a log; its process id."""
+def start(words: list[str], env: Mapping[str, str], home: Home, log_name: str) -> subprocess.Popen[bytes]:
+    """Start `serval` with these words in a session of its own, with a log."""
     with (home.logs / f"{log_name}.log").open("ab") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "cli.main", "serval", *words],
             env={**env, "SERVAL_HOME": str(home.path)},
             cwd=Path(__file__).resolve().parent.parent,
@@ -153,7 +153,6 @@ def start(words: list[str], env: Mapping[str, str], home: Home, log_name: str) -
             stderr=log,
             start_new_session=True,
         )
-    return process.pid
 
 
 def wait_for_leases(home: Home, names: list[str]) -> None:
