@@ -126,7 +126,7 @@ def test_closed_streams_are_no_trouble(served: Served) -> None:
 
 def test_a_closed_pipe_ends_the_command_quietly(served: Served, tmp_path: Path) -> None:
     done = served.shell(
-        "$S mkdef -t node -o big[00001-20000] groups=big >/dev/null;"
+        "unset PYTHONUNBUFFERED; $S mkdef -t node -o big[00001-20000] groups=big >/dev/null;"
         "$S lsdef big | head -1; echo ${PIPESTATUS[0]}; $S rmdef -t node -o big >/dev/null"
     )
     assert done.stdout.splitlines() == ["Object name: big00001", "141"]
