@@ -5,16 +5,26 @@ import argparse
 from cli.arguments import Parser, command
 from cli.context import Context
 from cli.lsdef import lsdef
-from cli.objects import add_names, check_type, existing_or_new, new_names, one_type, split_words
+from cli.objects import (
+    add_names,
+    check_type,
+    describe_type,
+    existing_or_new,
+    new_names,
+    one_type,
+    split_words,
+)
 from core import selection, stanza
 from core.errors import RequestError
 from core.noderange import expand
+from core.templates import NODE_TEMPLATES, filled
 from db.attributes import TYPES
 from db.changes import NOT_FOUND, Mode, Result
-from db.definitions import Definitions, names
-from db.engine import one_writer, writing
+from db.definitions import Definitions, names, own_attributes
+from db.engine import Connection, one_writer, writing
 from db.nodes import DatabaseNodes
 from db.plain import writer
+from db.poolrules import pool_warnings
 from db.schema import open_database
 
 __all__ = ["chdef", "lsdef", "mkdef", "rmdef"]
@@ -27,21 +37,31 @@ Asked = dict[str, Definitions]
 @command
 def mkdef(argv: list[str], ctx: Context) -> int:
     """Make definitions. Status 1 when one was left out."""
-    options = _make_parser(ctx).parse_intermixed_args(argv)
+    parser = _make_parser(ctx)
+    if describe_type(argv, parser, ctx):
+        return 0
+    options = parser.parse_intermixed_args(argv)
     with writing(open_database(ctx.env)) as connection:
         one_writer(connection)
         source = DatabaseNodes(connection)
-        results = [
-            writer(source, objtype).create(given, options.force)
-            for objtype, given in _asked(options, source, ctx, new=True).items()
-        ]
-    return _report(results, ctx, say_created=False)
+        asked = _asked(options, source, ctx, new=True)
+        if options.template:
+            asked = _from_template(options.template, asked, connection)
+        results = [writer(source, objtype).create(given, options.force) for objtype, given in asked.items()]
+        warnings = pool_warnings(connection, asked)
+    status = _report(results, ctx, say_created=False)
+    for sentence in warnings:
+        ctx.complain(sentence)
+    return status
 
 
 @command
 def chdef(argv: list[str], ctx: Context) -> int:
     """Change definitions, and make those that do not exist. Status 1 when one was left out."""
-    options = _change_parser(ctx).parse_intermixed_args(argv)
+    parser = _change_parser(ctx)
+    if describe_type(argv, parser, ctx):
+        return 0
+    options = parser.parse_intermixed_args(argv)
     if options.newname is not None:
         return _rename(options, ctx)
     mode = Mode.ADD if options.plus else Mode.REMOVE if options.minus else Mode.SET
@@ -50,10 +70,10 @@ def chdef(argv: list[str], ctx: Context) -> int:
         source = DatabaseNodes(connection)
         asked = _asked(options, source, ctx, new=False)
         results = [writer(source, objtype).change(given, mode) for objtype, given in asked.items()]
-        hint = _group_hint(options, source)
+        remarks = [*pool_warnings(connection, asked), *_group_hint(options, source)]
     status = _report(results, ctx, say_created=True)
-    if hint:
-        ctx.complain(hint)
+    for sentence in remarks:
+        ctx.complain(sentence)
     return status
 
 
@@ -117,7 +137,7 @@ def _asked(options: argparse.Namespace, source: DatabaseNodes, ctx: Context, new
         attributes = _selected_members(options, source, attributes)
     elif options.dynamic or options.where:
         raise RequestError("-d and -w belong to '-t group'.")
-    if not attributes and objtype != "group":
+    if not attributes and objtype != "group" and not (new and options.template):
         raise RequestError("No attributes were provided: give at least one attribute=value.")
     listed = new_names(text, objtype) if new else existing_or_new(text, objtype, source, ctx)
     if not listed:
@@ -170,18 +190,30 @@ def _report(results: list[Result], ctx: Context, say_created: bool) -> int:
     return 1 if refused or not changed else 0
 
 
-def _group_hint(options: argparse.Namespace, source: DatabaseNodes) -> str | None:
+def _from_template(name: str, asked: Asked, connection: Connection) -> Asked:
+    """What is asked for with the attributes of a template, or of an object that exists, below it."""
+    found: Asked = {}
+    for objtype, given in asked.items():
+        template = NODE_TEMPLATES.get(name) if objtype == "node" else None
+        template = template or own_attributes(connection, objtype, name)
+        if not template:
+            raise RequestError(f"There is no template and no {objtype} named '{name[:80]}'.")
+        found[objtype] = {one: filled(name, template, values) for one, values in given.items()}
+    return found
+
+
+def _group_hint(options: argparse.Namespace, source: DatabaseNodes) -> list[str]:
     """What to say when one row a node was written where one for the group may have been meant."""
     text, _ = split_words(options.words, options.objects)
     if options.stanza or one_type(options.types) != "node" or text is None:
-        return None
+        return []
     if text in source.nodes() or text not in source.group_names():
-        return None
+        return []
     count = len(expand(text, source).nodes)
-    return (
+    return [
         f"Note: this wrote a row for each of the {count} nodes of '{text}', which from now on hides the "
         f"group's own values; 'chdef -t group -o {text}' writes one row for the group."
-    )
+    ]
 
 
 def _words(parser: Parser) -> None:
@@ -205,6 +237,7 @@ def _values_parser(ctx: Context, prog: str, description: str) -> Parser:
 def _make_parser(ctx: Context) -> Parser:
     parser = _values_parser(ctx, "mkdef", "Make definitions of nodes, groups or the site.")
     parser.add_argument("-f", "--force", action="store_true", help="replace definitions that exist")
+    parser.add_argument("--template", metavar="NAME", help="begin with a template, or an object that exists")
     return parser
 
 

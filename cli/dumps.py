@@ -50,8 +50,8 @@ def restorexCATdb(argv: list[str], ctx: Context) -> int:  # noqa: N802  xCAT's n
         unknown = sorted(set(texts) - set(TABLES))
         if unknown:
             raise RequestError(
-                f"There is no table '{unknown[0][:80]}'; nothing is restored. 'serval import-xcat' takes over "
-                "the dump of an xCAT site; XCAT_SKIPTABLES leaves tables out."
+                f"There is no table '{unknown[0][:80]}'; nothing is restored. 'serval import-xcat' takes "
+                "over the dump of an xCAT site; XCAT_SKIPTABLES leaves tables out."
             )
         for name, text in sorted(texts.items()):
             if options.verbose:

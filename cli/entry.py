@@ -38,6 +38,9 @@ COMMANDS = {
     "dumpxCATdb": ("cli.dumps", "dumpxCATdb"),
     "restorexCATdb": ("cli.dumps", "restorexCATdb"),
     "lsxcatd": ("cli.lsxcatd", "lsxcatd"),
+    "makehosts": ("cli.makehosts", "makehosts"),
+    "nodepurge": ("cli.makehosts", "nodepurge"),
+    "makenetworks": ("cli.makenetworks", "makenetworks"),
 }
 INTERRUPTED = 130
 PIPE_CLOSED = 141

@@ -5,25 +5,37 @@ from collections.abc import Iterable
 
 from cli.arguments import Parser, command
 from cli.context import Context
-from cli.objects import add_names, check_type, printable, reader, shown, split_words
+from cli.objects import add_names, check_type, describe_type, one_type, printable, reader, shown, split_words
 from core import selection, stanza
 from core.errors import RequestError
 from core.noderange import expand
+from core.templates import NODE_TEMPLATES
 from db.attributes import LOGS, SITE_OBJECT, TYPES, attributes
 from db.changes import NOT_FOUND, NOT_VALID
-from db.definitions import Definitions, names, read
+from db.definitions import Definitions, names, read, read_rows, with_defaults
 from db.engine import reading
 from db.lookup import Unreadable, split_list
 from db.nodes import DatabaseNodes
 from db.schema import open_database
+from db.tables import TABLES
 
+NICS = [column.name for column in TABLES["nics"].c if column.name.startswith("nic")]
 NONE_FOUND = "No object definitions have been found"
 
 
 @command
 def lsdef(argv: list[str], ctx: Context) -> int:
     """List definitions. Status 1 when a named one does not exist."""
-    options = _parser(ctx).parse_intermixed_args(argv)
+    parser = _parser(ctx)
+    if describe_type(argv, parser, ctx):
+        return 0
+    options = parser.parse_intermixed_args(argv)
+    if options.template is not None:
+        return list_templates(options, ctx)
+    if options.attributes and (options.nics or options.osimage):
+        raise RequestError("-i cannot be used together with --nics or --osimage.")
+    if options.nics:
+        options.attributes = ",".join(NICS)
     text, extra = split_words(options.words, options.objects)
     if extra:
         raise RequestError(f"lsdef sets nothing: '{next(iter(extra))}=' belongs to chdef.")
@@ -108,6 +120,10 @@ def _print(
             raise RequestError(NOT_VALID.format(unknown[0], objtype).removeprefix("Error: "))
     unreadable: Unreadable = {}
     found = read(source, objtype, wanted, unreadable)
+    if objtype == "node" and not options.stanza:
+        with_defaults(source.connection, found)
+    if objtype == "node" and options.osimage:
+        _add_osimages(found, source)
     if objtype == "group" and not (options.long or options.stanza or asked):
         for values in found.values():
             values.pop("members", None)
@@ -115,6 +131,32 @@ def _print(
     for (node, _), sentence in unreadable.items():
         ctx.complain(f"Warning: {printable(f'{node}: {sentence}')}")
     return len(found)
+
+
+def _add_osimages(found: Definitions, source: DatabaseNodes) -> None:
+    """Add to each node what its osimage says and the node does not."""
+    images = read_rows(source.connection, "osimage")
+    for node, values in found.items():
+        found[node] = {**images.get(values.get("provmethod", ""), {}), **values}
+
+
+def list_templates(options: argparse.Namespace, ctx: Context) -> int:
+    """The templates of nodes: their names, or one of them, or with -a all in full."""
+    if one_type(options.types) != "node":
+        raise RequestError("There are templates of nodes only.")
+    chosen = [options.template] if options.template else sorted(NODE_TEMPLATES)
+    unknown = [name for name in chosen if name not in NODE_TEMPLATES]
+    if unknown:
+        raise RequestError(f"There is no template '{unknown[0][:80]}': {', '.join(sorted(NODE_TEMPLATES))}.")
+    if not (options.template or options.all or options.long or options.stanza):
+        for name in chosen:
+            ctx.say(f"{name}  (node)")
+        return 0
+    if options.stanza:
+        ctx.say(stanza.HEADER)
+    options.secrets = True
+    _print_long("node", {name: NODE_TEMPLATES[name] for name in chosen}, [], options, ctx)
+    return 0
 
 
 def _print_long(
@@ -150,6 +192,11 @@ def _parser(ctx: Context) -> Parser:
         "-w", dest="where", action="append", default=[], metavar="ATTR==VALUE",
         help="only objects that match (==, !=, =~, !~); several must all hold",
     )  # fmt: skip
+    parser.add_argument("--nics", action="store_true", help="only the attributes of the nics table")
+    parser.add_argument("--osimage", action="store_true", help="with what the node's osimage says")
+    parser.add_argument(
+        "--template", nargs="?", const="", metavar="NAME", help="templates for mkdef in place of objects"
+    )
     parser.add_argument("-S", dest="hidden", action="store_true", help="hidden nodes too")
     parser.add_argument("--show-secrets", dest="secrets", action="store_true", help="passwords in clear")
     parser.add_argument("-V", "--verbose", action="store_true", help="accepted for xCAT's sake")

@@ -8,9 +8,10 @@ from cli.arguments import Parser
 from cli.context import Context
 from core.errors import DefinitionError, RequestError
 from core.noderange import expand, names
-from db.attributes import HIDDEN_VALUE, SECRET, TYPES
+from db.attributes import HIDDEN_VALUE, SECRET, TYPES, Place, attributes
 from db.lookup import split_list
 from db.nodes import DatabaseNodes
+from db.tables import SITE_KEYS, TABLES
 
 #: Groups: the first operator in a word; `=@`, `,=` and `^=` are nodech's.
 OPERATOR = re.compile(r"[^=!~]*(==|=~|!=|!~)")
@@ -30,6 +31,31 @@ def add_names(parser: Parser, verb: str) -> None:
     parser.add_argument("-o", dest="objects", metavar="NAMES", help=f"noderange or names of what to {verb}")
 
 
+def describe_type(argv: list[str], parser: Parser, ctx: Context) -> bool:
+    """Answer `-t TYPE -h` with the attributes of the type; whether that was asked."""
+    if "-t" not in argv[:-1] or not {"-h", "--help"} & set(argv):
+        return False
+    objtype = one_type(argv[argv.index("-t") + 1])
+    parser.print_help()
+    ctx.say(f"\nThe valid attribute names for object type '{objtype}' are:\n")
+    if objtype == "site":
+        for key, doc in sorted(SITE_KEYS.items()):
+            ctx.say(f"{key}  (site.value)  {doc}")
+        ctx.say("any other name  (site.value)")
+        return True
+    for name, places in sorted(attributes(objtype).items()):
+        where = " or ".join(_place_text(place) for place in places)
+        ctx.say(f"{name}  ({where})  {TABLES[places[0].table].c[places[0].column].doc}")
+    return True
+
+
+def _place_text(place: Place) -> str:
+    if place.only is None:
+        return place.key
+    column, *values = place.only
+    return f"{place.key} with {column.partition('.')[2]}={'|'.join(values)}"
+
+
 def one_type(text: str | None) -> str:
     """The object type that -t names. Raises DefinitionError for one there is not."""
     return check_type(text or "node")
@@ -44,16 +70,16 @@ def check_type(text: str) -> str:
 
 def split_words(words: Iterable[str], objects: str | None) -> tuple[str | None, dict[str, str]]:
     """Object names and attributes among the words of a command line; `objects` is what -o said."""
-    attributes: dict[str, str] = {}
+    given: dict[str, str] = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if objects is None and not attributes and (not equals or criterion(word)):
+        if objects is None and not given and (not equals or criterion(word)):
             objects = word
         elif not equals:
             raise RequestError(f"'{word}' is not of the form attribute=value.")
         else:
-            attributes[name] = value
-    return objects, attributes
+            given[name] = value
+    return objects, given
 
 
 def reader(ctx: Context) -> Callable[[str], str]:
@@ -75,11 +101,11 @@ def new_names(text: str, objtype: str) -> list[str]:
     return names(text) if objtype == "node" else split_list(text)
 
 
-def shown(attributes: Mapping[str, str], secrets: bool) -> dict[str, str]:
+def shown(values: Mapping[str, str], secrets: bool) -> dict[str, str]:
     """Attributes as they may be printed: passwords hidden, nothing that a terminal obeys."""
     return {
         name: printable(HIDDEN_VALUE if name in SECRET and value and not secrets else value)
-        for name, value in attributes.items()
+        for name, value in values.items()
     }
 
 

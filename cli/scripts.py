@@ -113,3 +113,18 @@ def restorexCATdb() -> NoReturn:  # noqa: N802  xCAT's name
 def lsxcatd() -> NoReturn:
     """The `lsxcatd` script."""
     main("lsxcatd")
+
+
+def makehosts() -> NoReturn:
+    """The `makehosts` script."""
+    main("makehosts")
+
+
+def nodepurge() -> NoReturn:
+    """The `nodepurge` script."""
+    main("nodepurge")
+
+
+def makenetworks() -> NoReturn:
+    """The `makenetworks` script."""
+    main("makenetworks")

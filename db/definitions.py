@@ -10,6 +10,8 @@ from db.lookup import Unreadable, Values, effective, enabled, own_rows
 from db.nodes import DatabaseNodes
 from db.tables import TABLES
 
+#: The row of postscripts that holds for every node.
+DEFAULTS = "xcatdefaults"
 #: Objects with their attributes.
 Definitions = dict[str, dict[str, str]]
 
@@ -72,6 +74,16 @@ def read_nodes(
     return {node: as_attributes(asked, NODE, values) for node, values in found.items()}
 
 
+def with_defaults(connection: Connection, found: Definitions) -> None:
+    """Put the scripts of the row xcatdefaults before those of each node, as they run."""
+    rows = own_rows(connection, {"postscripts": ["postscripts", "postbootscripts"]}, [DEFAULTS])
+    for key, scripts in rows.get(DEFAULTS, {}).items():
+        attribute = key.partition(".")[2]
+        for values in found.values():
+            own = values.get(attribute)
+            values[attribute] = f"{scripts},{own}" if own else scripts
+
+
 def as_attributes(asked: Iterable[str], known: Attributes, values: Values) -> dict[str, str]:
     """Looked-up values under the names of the attributes, without what does not count for the object."""
     found = {}
@@ -80,6 +92,15 @@ def as_attributes(asked: Iterable[str], known: Attributes, values: Values) -> di
             if place.key in values and place.counts(values):
                 found[attribute] = values[place.key]
     return found
+
+
+def own_attributes(connection: Connection, objtype: str, name: str) -> dict[str, str]:
+    """What is written for one object itself: nothing inherited, no regex applied."""
+    if objtype in PLAIN:
+        return read_rows(connection, objtype).get(name, {})
+    known = attributes(objtype)
+    rows = own_rows(connection, columns_of(known, known), [name])
+    return as_attributes(known, known, rows.get(name, {}))
 
 
 def read_group_rows(connection: Connection, groups: Collection[str]) -> Definitions:
