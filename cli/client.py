@@ -6,16 +6,22 @@ happens. The server gets our three standard streams, so it writes to the termina
 the terminal's signals, files that the command wants to read, and the exit status.
 """
 
+from __future__ import annotations
+
 import _signal  # type: ignore[import-not-found]
 import os
 import sys
 import time
 from _socket import socket as Socket  # noqa: N812
-from typing import NoReturn
 
 from cli import wire
 from cli.wire import ConversationLost
 from core.release import RELEASE
+
+#: typing costs more than the rest of this module; type checkers take this name for true.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 #: Subcommands of `serval` that are processes, or start and stop them: they run where they were typed.
 LOCAL = frozenset({"up", "down", "status", "worker", "server", "sim", "flower", "db", "import-xcat"})

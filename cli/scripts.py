@@ -1,8 +1,13 @@
 """The console scripts: every command by its name, through the client of the command server."""
 
-from typing import NoReturn
+from __future__ import annotations
 
 from cli.client import main
+
+#: typing costs more than the rest of the client; type checkers take this name for true.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def serval() -> NoReturn:
