@@ -18,8 +18,9 @@ from db.engine import Engine, reading
 from db.jobs import JobInfo, NodeResult
 from routing.planning import read_tried
 
-#: The first look comes soon, for one node; then less often.
-FIRST_LOOK_S = 0.02
+#: A job of one node takes 40 ms: looks come fast at first, then less often.
+FIRST_LOOK_S = 0.01
+SOON_S = 0.25
 LOOK_S = 0.1
 #: Writers' clocks may differ by so much; the last look compares everything anyway.
 CLOCKS_S = 5.0
@@ -75,7 +76,8 @@ class Follower:
                 self._say_what_it_waits_for()
                 quiet = time.monotonic()
             time.sleep(pause)
-            pause = min(pause * 1.5, LOOK_S)
+            if time.monotonic() - self.started > SOON_S:
+                pause = min(pause * 1.5, LOOK_S)
 
     def _look(self) -> tuple[JobInfo, list[NodeResult]]:
         """The job and the results that were not shown; a short trouble of the database is waited out."""

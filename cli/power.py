@@ -119,10 +119,12 @@ def submit_and_follow(
     ctx: Context, home: Home, engine: Engine, job: NewJob, options: argparse.Namespace
 ) -> int:
     """Write the job, wake the supervisor and follow it; nothing is written when Redis does not answer."""
-    leases.read(leases.connect(broker(home)))
+    redis = leases.connect(broker(home))
+    leases.read(redis)
     try:
         number_ = jobs.submit(engine, job, time.time(), supersede=options.supersede)
-        ring(home)
+        with suppress(UnavailableError):
+            wake.ring(redis)
         return wait(ctx, engine, number_, options)
     except KeyboardInterrupt:
         known = asked_before(engine, job.request)
