@@ -3,7 +3,7 @@
 A new attempt is durable before it is published. What no member can do ends here with the reasons of all.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from core.fold import fold
 from db import events, supervision
@@ -17,6 +17,9 @@ from routing.view import View
 from routing.waiting import room
 from routing.watched import REST_S, Todo, Watched
 
+#: A step hands out no more after so many seconds; the next one goes on.
+BUDGET_S = 0.4
+
 
 class HandOut:
     """The part of a supervisor that binds nodes to service nodes."""
@@ -24,23 +27,27 @@ class HandOut:
     def __init__(self, means: Means) -> None:
         self._means = means
 
-    def give(self, watched: Watched, view: View) -> list[Parcel]:
-        """Bind what can be bound now and end what nobody can do; the new attempts, to be published."""
+    def give(self, watched: Watched, view: View) -> Iterator[Parcel]:
+        """Bind what can be bound now and end what nobody can do; each new attempt, to be published at once.
+
+        Ends early when the step has taken BUDGET_S: beats and leases must be looked at in between.
+        """
         self._look_for_older(watched, view)
-        parcels: list[Parcel] = []
         if self._means.clock() < watched.rests_until:
-            return parcels
+            return
         for (pool, tried), nodes in watched.groups().items():
             members = self._means.members(pool)
             choice = choose(members, tried, self._means.standing)
             if choice.member is not None:
-                parcels += self._bind(watched, choice.member, choice, nodes, view)
+                for parcel in self._bind(watched, choice.member, choice, nodes, view):
+                    yield parcel
+                    if self._means.clock() - view.at > BUDGET_S:
+                        return
             elif choice.wait:
                 self._could_start(watched)
             else:
                 endings = [verdicts.exhausted(node, choice.absent, members) for node in nodes]
                 self.end_nodes(watched, endings)
-        return parcels
 
     def end_nodes(self, watched: Watched, endings: list[Ending]) -> None:
         """Give free nodes their outcome."""
@@ -81,21 +88,19 @@ class HandOut:
 
     def _bind(
         self, watched: Watched, member: str, choice: Choice, nodes: list[Todo], view: View
-    ) -> list[Parcel]:
+    ) -> Iterator[Parcel]:
         """Attempts on one service node for as many of `nodes` as it has room for."""
         queue, children = queue_of(member, watched.row.size), self._means.children(member)
         size = batch_size(len(nodes), children)
-        parcels: list[Parcel] = []
         free = room(queue, children, view.attempts)
         if not free:
             self._could_start(watched)
         for start in range(0, min(len(nodes), size * free), size):
             parcel = self._bind_one(watched, member, queue, choice, nodes[start : start + size])
             if parcel is None:
-                break
-            parcels.append(parcel)
+                return
             view.add(parcel)
-        return parcels
+            yield parcel
 
     def _bind_one(
         self, watched: Watched, member: str, queue: str, choice: Choice, nodes: list[Todo]
