@@ -7,10 +7,15 @@ from core.jobresult import JobResult, failure
 
 
 class Results:
-    """Stores results under Celery task ids; the same one twice does no harm."""
+    """Stores results under Celery task ids; the same one twice does no harm.
+
+    Made before there are other threads: the back end loads sqlalchemy.orm, and a query that another thread
+    makes meanwhile meets half a module.
+    """
 
     def __init__(self, app: Celery) -> None:
         self._app = app
+        _ = app.backend
 
     def store(self, request: str, result: JobResult) -> None:
         """SUCCESS when every node is ok, else FAILURE with the reasons."""

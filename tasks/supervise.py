@@ -123,10 +123,10 @@ def supervise(home: Home, app: Celery, stop: threading.Event) -> None:
     url = home.broker_url() or ""
     engine = open_engine(home.database)
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    results = Results(app)
     reader, bell = LeaseReader(url, stop), Bell(url, stop)
     announcer = Announcer(app, engine, name, home.name)
     announcer.start(stop)
-    results = Results(app)
     runner = ChainRunner(engine, home.name, results.store, announcer, bell.rung.set, time.time)
     turned = threading.Event()
     supervisor = Supervisor(
