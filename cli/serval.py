@@ -19,6 +19,8 @@ SUBCOMMANDS = {
     "cancel": ("cli.jobs", "cancel", "end what a job has not sent yet"),
     "retry": ("cli.retry", "retry", "ask again for the nodes that failed"),
     "flower": ("cli.flowerui", "flower", "Celery's web page on this cluster"),
+    "db": ("cli.database", "database", "make, move, check and save the database"),
+    "import-xcat": ("cli.importxcat", "import_xcat", "take over an xCAT site from the files of dumpxCATdb"),
     "why": ("cli.why", "why", "what happened to a node, hop by hop"),
     "sim": ("cli.simulator", "sim", "simulated BMCs by the thousand, to rehearse with"),
 }

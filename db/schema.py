@@ -7,9 +7,10 @@ Migrations expand first and contract a release later: a database newer than this
 from collections.abc import Mapping
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from db.base import metadata
 from db.engine import one_writer, open_engine, reading, writing
 from db.home import open_home
 
@@ -49,6 +50,23 @@ def revision(connection: Connection) -> str:
         if "no such table" in str(error.orig):
             return ""
         raise
+
+
+def faults(connection: Connection) -> list[str]:
+    """What is wrong with the tables: SQLite's own check, and columns that are missing."""
+    found = []
+    if connection.dialect.name == "sqlite":
+        answers = connection.execute(text("PRAGMA integrity_check")).scalars().all()
+        found += [f"integrity_check: {answer}" for answer in answers if answer != "ok"]
+    there = inspect(connection)
+    names = set(there.get_table_names())
+    for table in metadata.sorted_tables:
+        if table.name not in names:
+            found.append(f"table {table.name} is missing")
+            continue
+        missing = set(table.c.keys()) - {column["name"] for column in there.get_columns(table.name)}
+        found += [f"column {table.name}.{column} is missing" for column in sorted(missing)]
+    return found
 
 
 def _revision_inside(connection: Connection) -> str:

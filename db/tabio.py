@@ -110,13 +110,23 @@ def restore(connection: Connection, name: str, text: str, append: bool) -> int:
 
 def parse(table: Table, text: str) -> list[dict[str, str | None]]:
     """The rows of a dump, every column of the table in each."""
+    lines = read_csv(table.name, text)
+    columns = _header(table, lines[0][1] if lines else [])
+    return unique(table, [checked(table, columns, values, number) for number, values in lines[1:]])
+
+
+def read_csv(name: str, text: str) -> list[tuple[int, list[str]]]:
+    """The lines of a CSV text with their numbers, without blank ones. Raises DefinitionError."""
     csv.field_size_limit(FIELD_LIMIT)
     reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
-        columns = _header(table, next(reader, []))
-        rows = [_row(table, columns, row, reader.line_num) for row in reader if row]
+        return [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
-        raise DefinitionError(f"Table {table.name}, line {reader.line_num}: {error}") from error
+        raise DefinitionError(f"Table {name}, line {reader.line_num}: {error}") from error
+
+
+def unique(table: Table, rows: list[dict[str, str | None]]) -> list[dict[str, str | None]]:
+    """The rows themselves. Raises DefinitionError when two of them have the same key."""
     seen: set[tuple[str | None, ...]] = set()
     for row in rows:
         key = tuple(row[name] for name in key_names(table))
@@ -140,7 +150,8 @@ def _header(table: Table, first: list[str]) -> list[str]:
     return columns
 
 
-def _row(table: Table, columns: list[str], values: list[str], number: int) -> dict[str, str | None]:
+def checked(table: Table, columns: list[str], values: list[str], number: int) -> dict[str, str | None]:
+    """The values of one line, every column of the table. Raises DefinitionError, naming the line."""
     if len(values) != len(columns):
         raise DefinitionError(
             f"Table {table.name}, line {number}: {len(values)} values for {len(columns)} columns; "
