@@ -1,18 +1,14 @@
 """Plain text for people: aligned columns, times, and nodes folded by what is said of them."""
 
-import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import ip_address
 
 from cli.objects import printable
 from core.fold import fold
+from core.likeness import general
 from core.states import Outcome
 from db.jobs import NodeResult
-
-#: What may be an IP address, with or without a port.
-CANDIDATE = re.compile(r"[0-9A-Fa-f:.]*[:.][0-9A-Fa-f:.]*[0-9A-Fa-f]")
 
 
 def aligned(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
@@ -46,22 +42,6 @@ def counted(counts: Mapping[str, int]) -> str:
     if counts.get(""):
         parts.append(f"{counts['']} go on")
     return ", ".join(parts)
-
-
-def general(text: str, node: str) -> str:
-    """The text without what is the node's own: its name becomes NODE, IP addresses become ADDRESS."""
-    unnamed = re.sub(rf"(?<!\w){re.escape(node)}(?!\w)", "NODE", text)
-    return CANDIDATE.sub(lambda found: "ADDRESS" if _address(found[0]) else found[0], unnamed)
-
-
-def _address(word: str) -> bool:
-    for text in (word, word.rpartition(":")[0]):
-        try:
-            ip_address(text)
-        except ValueError:
-            continue
-        return True
-    return False
 
 
 def by_message(results: Iterable[NodeResult]) -> list[tuple[str, str, list[str]]]:

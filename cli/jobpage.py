@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from cli.columns import aligned, by_message, clock, counted, date, folded, general, per_member
+from cli.columns import aligned, by_message, clock, counted, date, folded, per_member
 from cli.objects import printable
 from core.fold import fold
+from core.likeness import general
 from core.states import JobState, Outcome
 from db import events, history, jobs
 from db.engine import Connection

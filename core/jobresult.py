@@ -6,6 +6,7 @@ from typing import Any
 
 from core.errors import ServalError
 from core.fold import fold
+from core.likeness import general
 from core.states import Outcome
 
 #: So many different reasons are told one by one.
@@ -55,12 +56,15 @@ class JobResult:
         if self.note:
             return self.note
         alike: dict[tuple[Outcome, str], list[str]] = {}
-        for node, answer in self.nodes.items():
-            if answer.outcome is not Outcome.OK:
-                alike.setdefault((answer.outcome, answer.text), []).append(node)
+        for node in self.failed:
+            answer = self.nodes[node]
+            alike.setdefault((answer.outcome, general(answer.text, node)), []).append(node)
         most = sorted(alike.items(), key=lambda found: -len(found[1]))
         parts = [f"{len(self.ok)} ok"]
-        parts += [f"{len(nodes)} {what}: {fold(nodes)}: {text}" for (what, text), nodes in most[:REASONS]]
+        for (outcome, common), nodes in most[:REASONS]:
+            said = {self.nodes[node].text for node in nodes}
+            text = said.pop() if len(said) == 1 else common
+            parts.append(f"{len(nodes)} {outcome}: {fold(nodes)}: {text}")
         if rest := sum(len(nodes) for _, nodes in most[REASONS:]):
             parts.append(f"{rest} more for other reasons")
         return "; ".join(parts)

@@ -81,7 +81,8 @@ class Announcer:
         if result.well:
             self._told.append(("task-succeeded", {"uuid": request, "result": text, "runtime": seconds}))
         else:
-            self._told.append(("task-failed", {"uuid": request, "exception": text, "result": text}))
+            told = {"uuid": request, "exception": text, "result": text, "runtime": seconds}
+            self._told.append(("task-failed", told))
 
     # -- the thread ------------------------------------------------------------------------------------
 

@@ -126,7 +126,8 @@ class ChainRunner:
         for step in dropped:
             result = JobResult(None, step.command, note=reason)
             self._store(step.request, result)
-            self._audience.begins(step.request, step.command, "", f"chain={step.chain}")
+            word = from_text(step.arguments).word if step.arguments else ""
+            self._audience.begins(step.request, step.command, word, f"chain={step.chain}")
             self._audience.ends(step.request, result, 0.0)
         with writing(self._engine) as connection:
             steps.drop(connection, [step.request for step in dropped])

@@ -10,12 +10,12 @@ from functools import cache
 from typing import Any
 
 from celery import shared_task
-from drivers.bmc.contract import Driver
 
 from core.bmcaccess import IPMI
 from core.errors import UnavailableError
 from db.home import open_home
 from drivers import wake
+from drivers.bmc.contract import Driver
 from drivers.bmc.engine import Engine
 from drivers.redisclient import connect
 from routing.agent import Agent

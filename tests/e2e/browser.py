@@ -90,7 +90,7 @@ def listening(port: int, process: subprocess.Popen[Any]) -> None:
 
 
 @contextmanager
-def browser(folder: Path, size: tuple[int, int] = (1720, 760)) -> Iterator[Browser]:
+def browser(folder: Path, size: tuple[int, int] = (1880, 900)) -> Iterator[Browser]:
     """A new Chromium with a profile of its own; it and its driver end with the block."""
     port = free_port()
     with (folder / "chromedriver.log").open("w") as log:

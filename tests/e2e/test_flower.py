@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from browser import browser, free_port, listening
+from browser import Browser, browser, free_port, listening
 from programs import collect, program
 from rig import Rig
 from sqlalchemy import text
@@ -31,9 +31,10 @@ from lab.box import Box
 
 BMCS = 1000
 PASSWORD = "Bmc-Passw0rd-x7"
-#: The first nodes of each half answer at once, the others later: a job with a middle.
+#: So many nodes of each half answer at once, the others later: a job with a middle.
 QUICK = 206
 SLOW_S = 0.6
+RELOAD = 'jQuery("#tasks-table").DataTable().ajax.reload(null, false)'
 ROWS = """
 return [...document.querySelectorAll("#tasks-table tbody tr")].map(
     row => [...row.querySelectorAll("td")].map(cell => cell.innerText.trim()))
@@ -155,13 +156,44 @@ def until(look: Callable[[], Any], otherwise: str, timeout_s: float = 40) -> Any
     return found
 
 
+def rows_of(window: Browser) -> list[list[str]]:
+    """The table of tasks, loaded anew."""
+    window.run(RELOAD)
+    time.sleep(0.3)
+    found: list[list[str]] = window.run(ROWS)
+    return [row for row in found if len(row) == 8]
+
+
 def in_the_middle(rows: list[list[str]]) -> list[list[str]] | None:
     """The rows, when they show a job at work with attempts of both service nodes."""
-    whole = [row for row in rows if len(row) == 8]
-    jobs = [row for row in whole if row[0] == "rpower" and "compute reset" in row[1]]
-    middle = [row for row in jobs if re.match(r"(?!0/)\d+/1000 ok", row[3])]
-    attempts = {row[5].partition("@")[0] for row in whole if row[0] == "power" and "job=" in row[4]}
-    return whole if middle and {"sn1.bulk", "sn2.bulk"} <= attempts else None
+    middle = [row for row in rows if row[1] == "compute reset" and re.match(r"\d{3}/1000 ok", row[3])]
+    attempts = {row[5].partition("@")[0] for row in rows if row[1] == "rpower compute reset"}
+    return rows if middle and {"sn1.bulk", "sn2.bulk"} <= attempts else None
+
+
+def test_a_chain_is_seen_step_by_step(own_rig: Rig, page: Page) -> None:
+    """Steps have their own lines; those that never ran say why; a wait shows how far it is."""
+    own_rig.quiet()
+    (requests,) = program(
+        own_rig,
+        """
+        wait = wait_for.s("off", timeout=2, interval=0.5)
+        last = chain(rpower.s("n[0001-0004]", "on"), wait, rpower.s("reset"))()
+        say([last.parent.parent.id, last.parent.id, last.id])
+        """,
+    )
+    collect(own_rig, requests)
+    ended = {"SUCCESS", "FAILURE"}
+
+    def look() -> list[dict[str, Any]] | None:
+        found = page.tasks()
+        mine = [found[one] for one in requests if one in found and found[one]["state"] in ended]
+        return mine if len(mine) == 3 else None
+
+    on, wait, reset = until(look, "the steps were not all seen")
+    assert (on["state"], on["name"], on["args"]) == ("SUCCESS", "rpower", "n[0001-0004] on")
+    assert wait["exception"].startswith("0 ok; 4 error: n[0001-0004]: not off after 2 s")
+    assert reset["exception"].startswith("no node was left ok by wait_for")
 
 
 def test_a_job_is_seen_in_the_middle(own_rig: Rig, page: Page, tmp_path: Path) -> None:
@@ -171,19 +203,23 @@ def test_a_job_is_seen_in_the_middle(own_rig: Rig, page: Page, tmp_path: Path) -
         window.open(page.login + "/tasks")
         asked = own_rig.box.begin("rpower", "compute", "reset")
         try:
-            rows = until(lambda: in_the_middle(window.run(ROWS)), "no job in the middle was seen")
+            rows = until(lambda: in_the_middle(rows_of(window)), "no job in the middle was seen")
             picture = window.picture()
         finally:
             out, err = asked.communicate(timeout=60)
         keep(picture, tmp_path)
-        job = next(row for row in rows if row[0] == "rpower")
+        job = next(row for row in rows if row[1] == "compute reset")
+        assert job[0] == "rpower"
         assert job[2] == "PROGRESS"
         assert "job=" in job[4]
         assert job[5] == "jobs@mn1"
         for sn in ("sn1", "sn2"):
-            mine = [row for row in rows if row[0] == "power" and row[5].startswith(f"{sn}.bulk@")]
+            mine = [
+                row for row in rows if row[1] == "rpower compute reset" and row[5].startswith(f"{sn}.bulk@")
+            ]
             assert all(re.search(rf"job=\d+ sn={sn} nodes=n\[\d+", row[4]) for row in mine), mine
-        over = until(lambda: [row for row in window.run(ROWS) if row[2:3] == ["FAILURE"]], "no end")
+        ended = ["rpower", "compute reset", "FAILURE"]
+        over = until(lambda: [row for row in rows_of(window) if row[:3] == ended], "no end")
     assert over[0][3].startswith("997 ok; 3 error: n[0007-0009]: "), over
     assert asked.returncode == 1
     assert len(out.splitlines()) == 997, err
@@ -252,31 +288,6 @@ def test_nobody_comes_in_without_the_password(own_rig: Rig, page: Page) -> None:
     home = own_rig.box.home
     for file in (home / "keys" / "flower-password", *home.glob("run/flower-*.py")):
         assert file.stat().st_mode & 0o077 == 0
-
-
-def test_a_chain_is_seen_step_by_step(own_rig: Rig, page: Page) -> None:
-    """Steps have their own lines; those that never ran say why; a wait shows how far it is."""
-    own_rig.quiet()
-    (requests,) = program(
-        own_rig,
-        """
-        wait = wait_for.s("off", timeout=2, interval=0.5)
-        last = chain(rpower.s("n[0001-0004]", "on"), wait, rpower.s("reset"))()
-        say([last.parent.parent.id, last.parent.id, last.id])
-        """,
-    )
-    collect(own_rig, requests)
-    ended = {"SUCCESS", "FAILURE"}
-
-    def look() -> list[dict[str, Any]] | None:
-        found = page.tasks()
-        mine = [found[one] for one in requests if one in found and found[one]["state"] in ended]
-        return mine if len(mine) == 3 else None
-
-    on, wait, reset = until(look, "the steps were not all seen")
-    assert (on["state"], on["name"], on["args"]) == ("SUCCESS", "rpower", "n[0001-0004] on")
-    assert wait["exception"].startswith("0 ok; 4 error: n[0001-0004]: not off after 2 s")
-    assert reset["exception"].startswith("no node was left ok by wait_for")
 
 
 def test_what_cannot_be(own_rig: Rig, page: Page, tmp_path: Path) -> None:

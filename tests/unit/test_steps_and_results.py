@@ -54,7 +54,9 @@ def test_reasons_are_folded_and_few() -> None:
     silent = {f"n{i}": Answer(Outcome.UNREACHED, "sn1: BMC silent") for i in range(1, 4)}
     result = JobResult(7, "rpower", {"n9": Answer(Outcome.OK, "on"), **silent})
     assert str(result) == "1 ok; 3 unreached: n[1-3]: sn1: BMC silent"
-    many = JobResult(7, "rpower", {f"n{i}": Answer(Outcome.ERROR, f"reason {i}") for i in range(50)})
+    own = {f"n{i}": Answer(Outcome.ERROR, f"n{i}: no (BMC 127.1.0.{i}:623)") for i in (1, 2)}
+    assert str(JobResult(7, "rpower", own)) == "0 ok; 2 error: n[1-2]: NODE: no (BMC ADDRESS)"
+    many = JobResult(7, "rpower", {f"n{i}": Answer(Outcome.ERROR, f"reason {i}x") for i in range(50)})
     assert str(many).count(";") == REASONS + 1
     assert str(many).endswith(f"{50 - REASONS} more for other reasons")
     assert str(JobResult(7, "rpower", {"n1": Answer(Outcome.OK, "on")})) == "1 ok"
