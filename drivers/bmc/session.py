@@ -26,7 +26,7 @@ from drivers.bmc.chassis import (
     privilege_request,
     read_back_value,
 )
-from drivers.bmc.contract import Reply, Target, Timing
+from drivers.bmc.contract import Reply, Target, Timing, Verdict
 from drivers.bmc.handshake import Handshake
 from drivers.bmc.replies import Replies
 
@@ -358,6 +358,9 @@ class Session:
         return self._end(self._replies.silent(self._timing))
 
     def _end(self, reply: Reply) -> bytes | None:
+        if self.sent and reply.verdict in (Verdict.FOREIGN, Verdict.WAY):
+            # A session that was opened again after the command must not say that nothing was sent.
+            reply = self._replies.lost(self.sent, self._timing)
         self.reply = reply
         self.changing = self.asking = False
         return None
