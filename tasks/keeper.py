@@ -15,7 +15,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from core.errors import RequestError, ServalError, UnavailableError
@@ -28,6 +30,7 @@ from drivers import leases
 from drivers.seal import make_key
 from routing.router import JOBS
 from tasks.app import create_app, die_with_parent
+from tasks.results import Results
 from tasks.supervise import supervise
 
 log = logging.getLogger(__name__)
@@ -67,12 +70,12 @@ class Keeper:
         self._join()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
-        threads = [self._thread(self._look_at_database)]
+        chores = [self._look_at_database, self._hold_lease]
+        if self.is_mn:
+            chores.append(self._supervisor())
         for kind in queue_classes():
             self._start(kind)
-        threads.append(self._thread(self._hold_lease))
-        if self.is_mn:
-            threads.append(self._thread(self._supervise))
+        threads = [self._thread(chore) for chore in chores]
         self._keep()
         self._end_workers()
         for thread in threads:
@@ -126,8 +129,8 @@ class Keeper:
 
     # -- threads -----------------------------------------------------------------------------------
 
-    def _thread(self, target: object) -> threading.Thread:
-        thread = threading.Thread(target=target, daemon=True)  # type: ignore[arg-type]
+    def _thread(self, target: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=target, daemon=True)
         thread.start()
         return thread
 
@@ -170,8 +173,10 @@ class Keeper:
                 self._database_ok = False
                 log.warning("%s", error.message)
 
-    def _supervise(self) -> None:
-        supervise(self.home, create_app(self.home, publisher=True), self.stop)
+    def _supervisor(self) -> Callable[[], None]:
+        """The supervisor's loop; its libraries are loaded here, before there are other threads."""
+        app = create_app(self.home, publisher=True)
+        return partial(supervise, self.home, app, Results(app), self.stop)
 
 
 def host_names() -> tuple[str, ...]:

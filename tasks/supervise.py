@@ -118,12 +118,11 @@ class Publisher:
         )
 
 
-def supervise(home: Home, app: Celery, stop: threading.Event) -> None:
+def supervise(home: Home, app: Celery, results: Results, stop: threading.Event) -> None:
     """Step all jobs until `stop` is set."""
     url = home.broker_url() or ""
     engine = open_engine(home.database)
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-    results = Results(app)
     reader, bell = LeaseReader(url, stop), Bell(url, stop)
     announcer = Announcer(app, engine, name, home.name)
     announcer.start(stop)
