@@ -7,7 +7,7 @@ from cli.arguments import Parser, command
 from cli.context import Context
 from core.errors import RequestError
 from db import schema, transfer
-from db.engine import Engine, open_engine, reading, where
+from db.engine import Engine, has_password, open_engine, reading, where
 from db.home import open_home
 from drivers.files import make_folder
 
@@ -30,10 +30,10 @@ def database(argv: list[str], ctx: Context) -> int:
     parser.add_argument("verb", choices=VERBS, metavar="VERB")
     parser.add_argument("file", nargs="?", metavar="FILE", help="of backup and restore")
     parser.add_argument(
-        "--to", metavar="URL", help="of migrate: sqlite:////file or postgresql://user@host/name"
+        "--to", metavar="URL", help="of migrate: sqlite:////FILE, postgresql://USER@HOST/NAME, or - for standard input"
     )
     parser.add_argument("--replace", action="store_true", help="with restore: what is there is lost")
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)
     if (options.verb in ("backup", "restore")) != (options.file is not None):
         parser.error("backup and restore, and only they, take a FILE")
     if (options.verb == "migrate") != (options.to is not None):
@@ -43,7 +43,7 @@ def database(argv: list[str], ctx: Context) -> int:
         "init": lambda: make(own, ctx),
         "upgrade": lambda: make(own, ctx),
         "check": lambda: check(own, ctx),
-        "migrate": lambda: migrate(own, options.to, ctx),
+        "migrate": lambda: migrate(own, target_url(options.to, ctx), ctx),
         "backup": lambda: backup(own, ctx.cwd / options.file, ctx),
         "restore": lambda: restore(own, ctx.cwd / options.file, options.replace, ctx),
     }
@@ -86,14 +86,26 @@ def check(engine: Engine, ctx: Context) -> int:
     return 1 if faults else 0
 
 
+def target_url(text: str, ctx: Context) -> str:
+    """The URL to migrate to. Raises RequestError for one with a password where everybody can read it."""
+    if text == "-":
+        return ctx.stdin.readline().strip()
+    if has_password(text):
+        raise RequestError(
+            "The URL holds a password, and every user of this host can read the words of a command. Give the "
+            "URL on standard input (--to -), or keep the password in ~/.pgpass."
+        )
+    return text
+
+
 def migrate(own: Engine, url: str, ctx: Context) -> int:
     """Copy into another database and say what comes next."""
     target = open_engine(url)
     _say_sums(transfer.copy(own, target), ctx)
     ctx.say(f"{where(target)} holds the same as {where(own)}, which is untouched.")
     ctx.say(
-        "Next: stop Serval if it runs (what it writes now stays behind), set `database` in serval.toml of the\n"
-        "management node and every service node to the new URL, and start it again: serval down; serval up"
+        "Next: stop Serval if it runs (what it writes now stays behind), set `database` in serval.toml of\n"
+        "the management node and every service node to the new URL, and start it: serval down; serval up"
     )
     return 0
 

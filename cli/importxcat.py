@@ -20,7 +20,7 @@ def import_xcat(argv: list[str], ctx: Context) -> int:
     parser = Parser(
         ctx,
         "serval import-xcat",
-        description="Take over an xCAT site from a folder that dumpxCATdb wrote. One transaction: all or nothing.\n"
+        description="Take over an xCAT site from a folder that dumpxCATdb wrote, all of it or nothing.\n"
         f"What Serval has no place for is kept in SERVAL_HOME/{ASIDE}.",
     )
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would be done, change nothing")

@@ -130,6 +130,14 @@ def _postgresql(url: URL) -> Engine:
     )
 
 
+def has_password(url: str) -> bool:
+    """Whether a URL holds a password; one that cannot be read may."""
+    try:
+        return make_url(url).password is not None
+    except ArgumentError:
+        return "@" in url
+
+
 def where(engine: Engine) -> str:
     """The database in an administrator's words, without user and password."""
     url = engine.url

@@ -1,7 +1,7 @@
 """Copying a whole database into another one, SQLite or PostgreSQL, and proving that nothing was lost.
 
-Both ends are held in one transaction each: nobody writes to the source meanwhile, and the target has all of it
-or nothing. The source is only read.
+Both ends are held in one transaction each: nobody writes to the source meanwhile, and the target gets all of
+it or nothing. The source is only read.
 """
 
 import hashlib
@@ -80,7 +80,7 @@ def _make_room(connection: Connection, target: Engine, replace: bool) -> None:
 def _copy_table(source: Connection, target: Connection, table: Table) -> Sum:
     total, count = 0, 0
     for rows in source.execute(select(table).order_by(*table.primary_key)).mappings().partitions(CHUNK):
-        bulk_insert(target, table, rows)
+        bulk_insert(target, table, [dict(row) for row in rows])
         total += sum(_row_sum(table, row) for row in rows)
         count += len(rows)
     return Sum(count, f"{total % MODULUS:064x}")

@@ -90,13 +90,14 @@ def filled(connection: Connection) -> list[str]:
 
 
 def store(connection: Connection, site: Site) -> None:
-    """Put the site in place of what the tables hold, in the caller's transaction.
+    """Put the site in place of all that the xCAT tables hold, in the caller's transaction.
 
     Raises DefinitionError when what is stored then is not what was read.
     """
+    for table in TABLES.values():
+        connection.execute(delete(table))
     for name, rows in site.rows.items():
         table = TABLES[name]
-        connection.execute(delete(table))
         bulk_insert(connection, table, rows)
         stored = {tuple(row) for row in connection.execute(select(table))}
         if stored != {tuple(row[column.name] for column in table.c) for row in rows}:
