@@ -3,14 +3,18 @@
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from served import ROOT, Served, argv, children, files, until
+
+from cli.server import MOST_COMMANDS
 
 NOBODY = 65534
 DEFINE = (
@@ -146,6 +150,34 @@ def test_twenty_clients_at_once(served: Served) -> None:
         assert process.communicate(timeout=60) == (f"n{number}\n", "")
         assert process.returncode == 0
     until(lambda: not children(served.pid), "children are left")
+
+
+def test_one_too_many_is_told_so(own: Served) -> None:
+    own.start()
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(MOST_COMMANDS)]
+    for one in silent:
+        one.connect(str(own.socket))
+    until(lambda: len(children(own.pid)) == MOST_COMMANDS, "they are not served")
+    done = own.run("nodels")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "64 commands already" in done.stderr
+    for one in silent:
+        one.close()
+    until(lambda: not children(own.pid), "those who say nothing are served for ever")
+    assert own.run("nodels").returncode == 0
+
+
+def test_nonsense_harms_nobody(own: Served) -> None:
+    own.start()
+    for data in (b"", b"GET / HTTP/1.0\r\n\r\n", b"\0\0\0\3run", b"\0\0\0\7run\0a\0b", b"\xff" * 5000):
+        with socket.socket(socket.AF_UNIX) as client, suppress(OSError):
+            client.connect(str(own.socket))
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            client.recv(1000)
+    until(lambda: not children(own.pid), "they are served for ever")
+    assert own.run("nodels").returncode == 0
+    assert "Traceback" not in own.served()
 
 
 def test_another_database_is_not_this_servers(served: Served, tmp_path: Path) -> None:

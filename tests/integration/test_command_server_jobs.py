@@ -39,7 +39,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 @pytest.fixture
 def served(box: Box) -> Iterator[Served]:
-    """The box with a command server of this test's own, BMCs that are well and off, and nothing left behind."""
+    """The box with a command server of this test's own, BMCs that are well and off, and no job left."""
     pid = int((box.home / "run" / "server.pid").read_text())
     if alive(pid):
         os.kill(pid, signal.SIGTERM)
