@@ -28,11 +28,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A home with thirty nodes and its server."""
     made = Served(tmp_path_factory.mktemp("served") / "home")
     made.start()
-    for line in DEFINE:
-        done = made.run(line)
-        assert done.returncode == 0, done
-    yield made
-    made.stop()
+    try:
+        for line in DEFINE:
+            done = made.run(line)
+            assert done.returncode == 0, done
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture
