@@ -1,7 +1,6 @@
 """What the loss of a service node, or of a part of one, may cost and what it may not."""
 
 import signal
-import statistics
 import time
 from pathlib import Path
 
@@ -100,23 +99,3 @@ def test_all_are_lost(rig: Rig) -> None:
     assert unreached
     for line in unreached:
         assert all(name in str(line["message"]) for name in rig.box.sns), line["message"]
-
-
-def test_what_a_killed_service_node_costs(rig: Rig) -> None:
-    """Figures for the record: how much longer a job takes when a service node is killed in it."""
-
-    def seconds(asked: Asked) -> float:
-        info = rig.info(asked.wait().job)
-        settled(rig, asked, lost=["sn1"])
-        assert info.ended is not None
-        return info.ended - info.created
-
-    without = seconds(under_way(rig, 1000))
-    more = []
-    for _ in range(3):
-        rig.quiet()
-        asked = under_way(rig, 1000, done=200)
-        rig.box.signal("sn1", signal.SIGKILL)
-        more.append(seconds(asked) - without)
-        rig.heal()
-    print(f"{rig.engine.name}: {statistics.median(more):.1f} s more than {without:.1f} s: {more}")

@@ -15,7 +15,7 @@ from drivers import leases
 NODES = 400
 LATENCY_S = 0.05
 #: At once, when nothing may have been published or claimed yet, and in the middle.
-MOMENTS = [0.0, 0.15, 0.6]
+MOMENTS = [0.0, 0.5]
 
 
 def asked_before(rig: Rig, moment: float) -> Asked:
@@ -62,7 +62,7 @@ def test_redis_is_emptied(rig: Rig, moment: float) -> None:
     works_as_before(rig)
 
 
-@pytest.mark.parametrize("moment", MOMENTS[::2])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_redis_is_frozen(rig: Rig, moment: float) -> None:
     """Five seconds without an answer of Redis give up nobody."""
     asked = asked_before(rig, moment)
@@ -88,7 +88,7 @@ def test_the_management_node_is_killed(rig: Rig, moment: float) -> None:
     assert set(counts(rig, asked)) == {Outcome.OK}
 
 
-@pytest.mark.parametrize("moment", MOMENTS[::2])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_the_management_node_is_frozen(rig: Rig, moment: float) -> None:
     """A supervisor that was away begins its observation anew and gives nobody up."""
     asked = asked_before(rig, moment)
@@ -100,7 +100,7 @@ def test_the_management_node_is_frozen(rig: Rig, moment: float) -> None:
     assert set(counts(rig, asked)) == {Outcome.OK}
 
 
-@pytest.mark.parametrize("moment", MOMENTS[1:])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_database_connections_are_cut(rig: Rig, moment: float) -> None:
     """PostgreSQL ends all connections, twice; SQLite is locked for three seconds."""
     asked = asked_before(rig, moment)
@@ -121,7 +121,7 @@ def test_database_connections_are_cut(rig: Rig, moment: float) -> None:
     works_as_before(rig)
 
 
-@pytest.mark.parametrize("moment", MOMENTS[1:])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_the_database_server_is_restarted(rig: Rig, moment: float) -> None:
     """Outcomes that could not be written are written when the server is back."""
     if rig.postgres is None:
