@@ -30,7 +30,9 @@ def database(argv: list[str], ctx: Context) -> int:
     parser.add_argument("verb", choices=VERBS, metavar="VERB")
     parser.add_argument("file", nargs="?", metavar="FILE", help="of backup and restore")
     parser.add_argument(
-        "--to", metavar="URL", help="of migrate: sqlite:////FILE, postgresql://USER@HOST/NAME, or - for standard input"
+        "--to",
+        metavar="URL",
+        help="of migrate: sqlite:////FILE, postgresql://USER@HOST/NAME, or - for standard input",
     )
     parser.add_argument("--replace", action="store_true", help="with restore: what is there is lost")
     options = parser.parse_intermixed_args(argv)
@@ -74,9 +76,8 @@ def check(engine: Engine, ctx: Context) -> int:
         return 1
     with reading(engine) as connection:
         faults = schema.faults(connection)
-        sums = {
-            name: transfer.table_sum(connection, table) for name, table in transfer.tables_in_use().items()
-        }
+        tables = {} if faults else transfer.tables_in_use()
+        sums = {name: transfer.table_sum(connection, table) for name, table in tables.items()}
     ctx.say(f"{where(engine)}, revision {found}")
     _say_sums(sums, ctx)
     for fault in faults:
