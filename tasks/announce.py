@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
@@ -37,6 +38,7 @@ NAMED = 2_000
 #: Texts in Flower's tables end here.
 LETTERS = 1_000
 
+TROUBLE = (OperationalError, KombuError, OSError)
 Event = tuple[str, dict[str, Any]]
 
 
@@ -47,12 +49,14 @@ class Announcer:
         self._app, self._engine, self._supervisor = app, engine, supervisor
         self._hostname = f"jobs@{mn}"
         self._told: deque[Event] = deque(maxlen=10_000)
+        #: Who a task is; every event says it, for a Flower that was started later.
+        self._tasks: dict[str, dict[str, Any]] = {}
         self._progress: dict[str, str] = {}
         self._shown: dict[str, str] = {}
         self._over: deque[str] = deque(maxlen=10_000)
         self._dispatcher: Any = None
         #: What Redis may raise; the connection knows more.
-        self._trouble: tuple[type[Exception], ...] = (OperationalError, KombuError, OSError)
+        self._trouble: tuple[type[Exception], ...] = TROUBLE
         self._beat = 0.0
 
     def start(self, stop: threading.Event) -> None:
@@ -63,11 +67,10 @@ class Announcer:
 
     def begins(self, request: str, name: str, args: str, about: str, at: float | None = None) -> None:
         """A task has begun."""
+        self._tasks[request] = {"uuid": request, "name": name, "args": args, "kwargs": about}
         when = {} if at is None else {"timestamp": at}
-        self._told.append(
-            ("task-received", {"uuid": request, "name": name, "args": args, "kwargs": about, **when})
-        )
-        self._told.append(("task-started", {"uuid": request, **when}))
+        for kind in ("task-received", "task-started"):
+            self._told.append((kind, self._tasks[request] | when))
 
     def goes_on(self, request: str, text: str) -> None:
         """How far a task has come."""
@@ -75,14 +78,16 @@ class Announcer:
 
     def ends(self, request: str, result: JobResult, seconds: float) -> None:
         """A task is over."""
-        text = str(result)[:LETTERS]
+        self._over_with(request, str(result)[:LETTERS], seconds, well=result.well)
+
+    def _over_with(self, request: str, text: str, seconds: float, *, well: bool) -> None:
         self._progress.pop(request, None)
         self._shown.pop(request, None)
-        if result.well:
-            self._told.append(("task-succeeded", {"uuid": request, "result": text, "runtime": seconds}))
+        told = self._tasks.pop(request, {"uuid": request}) | {"result": text, "runtime": seconds}
+        if well:
+            self._told.append(("task-succeeded", told))
         else:
-            told = {"uuid": request, "exception": text, "result": text, "runtime": seconds}
-            self._told.append(("task-failed", told))
+            self._told.append(("task-failed", told | {"exception": text}))
 
     # -- the thread ------------------------------------------------------------------------------------
 
@@ -94,17 +99,26 @@ class Announcer:
             except ServalError as error:
                 log.warning("%s", error.message)
             except self._trouble as error:
-                log.warning("Flower is not told: %s", type(error).__name__)
-                self._begin_anew()
+                log.warning("Flower is told later: %s", type(error).__name__)
+                self._disconnect()
             except Exception:
                 log.exception("the announcer stumbled")
-                self._begin_anew()
+                self._disconnect()
+                self._told.clear()
 
-    def _begin_anew(self) -> None:
-        """The next connection tells of every job that goes on again."""
+    def _connect(self) -> None:
+        connection = self._app.connection_for_write()
+        self._trouble = (*TROUBLE, *connection.connection_errors, *connection.channel_errors)
+        self._dispatcher = self._app.events.Dispatcher(
+            connection, hostname=self._hostname, enabled=True, buffer_while_offline=False
+        )
+        self._dispatcher.send("worker-online", freq=HEARTBEAT_S)
+
+    def _disconnect(self) -> None:
+        if self._dispatcher is not None:
+            with suppress(*self._trouble):
+                self._dispatcher.connection.release()
         self._dispatcher = None
-        self._told.clear()
-        self._shown.clear()
 
     def _look(self, now: float) -> None:
         with reading(self._engine) as connection:
@@ -117,21 +131,19 @@ class Announcer:
             self._shown[info.request] = ""
             words = info.label.removeprefix(info.command).strip()
             self.begins(info.request, info.command, words, about(connection, info), info.created)
-        if info.state == JobState.DONE:
-            self._over.append(info.request)
-            result = job_result(connection, info.id, info.command)
-            self.ends(info.request, result, (info.ended or info.created) - info.created)
-        else:
+        if info.state != JobState.DONE:
             self.goes_on(info.request, progress(info.counts, info.size))
+            return
+        self._over.append(info.request)
+        seconds = (info.ended or info.created) - info.created
+        if info.counts.get(Outcome.OK) == info.size:
+            self._over_with(info.request, f"{info.size} ok", seconds, well=True)
+        else:
+            self.ends(info.request, job_result(connection, info.id, info.command), seconds)
 
     def _send_all(self) -> None:
         if self._dispatcher is None:
-            connection = self._app.connection_for_write()
-            self._trouble += connection.connection_errors + connection.channel_errors
-            self._dispatcher = self._app.events.Dispatcher(
-                connection, hostname=self._hostname, enabled=True, buffer_while_offline=False
-            )
-            self._dispatcher.send("worker-online", freq=HEARTBEAT_S)
+            self._connect()
         if time.monotonic() - self._beat > HEARTBEAT_S:
             self._beat = time.monotonic()
             self._dispatcher.send("worker-heartbeat", freq=HEARTBEAT_S, active=len(self._shown))
@@ -139,9 +151,10 @@ class Announcer:
             self._dispatcher.send(self._told[0][0], **self._told[0][1])
             self._told.popleft()
         for request, text in list(self._progress.items()):
-            if self._shown.get(request) != text:
+            task = self._tasks.get(request)
+            if task and self._shown.get(request) != text:
                 self._shown[request] = text
-                self._dispatcher.send("task-progress", uuid=request, result=text)
+                self._dispatcher.send("task-progress", **task, result=text)
 
 
 def about(connection: Connection, info: JobInfo) -> str:

@@ -227,6 +227,12 @@ def test_a_job_is_seen_in_the_middle(own_rig: Rig, page: Page, tmp_path: Path) -
     events = re.findall(r'"type": "(task-[a-z]+)"', heard)
     assert {"task-received", "task-started", "task-progress", "task-failed", "task-sent"} <= set(events)
     assert len(events) < 200, len(events)
+    assert re.search(
+        r'\{[^{}]*"name": "rpower"[^{}]*"type": "task-progress"|'
+        r'\{[^{}]*"type": "task-progress"[^{}]*"name": "rpower"',
+        heard,
+    )
+    print(f"{len(events)} events")
     no_secret(own_rig, page, heard)
 
 
