@@ -7,7 +7,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv packages lint format test test-unit test-integration test-e2e test-e2e-sqlite test-e2e-postgres demo bench docs clean
+.PHONY: help venv packages lint format test test-unit test-integration test-e2e test-e2e-sqlite test-e2e-postgres demo bench bench-definitions docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ demo: venv ## a cluster in a box: 200 BMCs, two service nodes, one of them kille
 
 bench: venv packages ## nodes a second for 100, 1,000 and 10,000 BMCs, beside ipmipower
 	$(BIN)/python -m bench $(ARGS)
+
+bench-definitions: venv packages ## definition commands on 10,000 nodes, on both databases
+	$(BIN)/python -m bench.definitions $(ARGS)
 
 docs: venv ## write docs/reference anew from the code
 	$(BIN)/python docs/generate.py

@@ -119,7 +119,7 @@ def _print(
         if unknown:
             raise RequestError(NOT_VALID.format(unknown[0], objtype).removeprefix("Error: "))
     unreadable: Unreadable = {}
-    found = read(source, objtype, wanted, unreadable)
+    found = read(source, objtype, wanted, unreadable, asked)
     if objtype == "node" and not options.stanza:
         with_defaults(source.connection, found)
     if objtype == "node" and options.osimage:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from sqlalchemy import Connection, select
 
 from core.errors import DefinitionError
-from db.attributes import GROUP, NODE, PLAIN, SITE_OBJECT, Attributes, attributes, columns_of
+from db.attributes import GROUP, NODE, PLAIN, SITE_OBJECT, Attributes, Place, attributes, columns_of
 from db.lookup import Unreadable, Values, effective, enabled, own_rows
 from db.nodes import DatabaseNodes
 from db.tables import TABLES
@@ -14,6 +14,8 @@ from db.tables import TABLES
 DEFAULTS = "xcatdefaults"
 #: Objects with their attributes.
 Definitions = dict[str, dict[str, str]]
+#: `table.column` to attributes and the places that make them so.
+PlacesByKey = dict[str, list[tuple[str, Place]]]
 
 
 def names(source: DatabaseNodes, objtype: str) -> list[str]:
@@ -32,13 +34,16 @@ def read(
     objtype: str,
     wanted: Collection[str],
     unreadable: Unreadable | None = None,
+    asked: Collection[str] = (),
 ) -> Definitions:
     """The definitions of those of the wanted objects that exist, with the attributes that are set.
+
+    `asked` may name the attributes of nodes that are of interest; without it they are all.
 
     Nodes: with all that they inherit. Groups: what is written for the group itself, and its members.
     """
     if objtype == "node":
-        return read_nodes(source.connection, wanted, unreadable=unreadable)
+        return read_nodes(source.connection, wanted, asked or NODE, unreadable)
     if objtype == "group":
         return _read_groups(source, wanted, {} if unreadable is None else unreadable)
     if objtype in PLAIN:
@@ -71,7 +76,8 @@ def read_nodes(
     """The effective attributes of nodes that exist."""
     asked = list(attributes)
     found = effective(connection, {"nodelist": [], **columns_of(asked)}, nodes, unreadable)
-    return {node: as_attributes(asked, NODE, values) for node, values in found.items()}
+    places = places_by_key(asked, NODE)
+    return {node: as_attributes(places, values) for node, values in found.items()}
 
 
 def with_defaults(connection: Connection, found: Definitions) -> None:
@@ -84,14 +90,23 @@ def with_defaults(connection: Connection, found: Definitions) -> None:
             values[attribute] = f"{scripts},{own}" if own else scripts
 
 
-def as_attributes(asked: Iterable[str], known: Attributes, values: Values) -> dict[str, str]:
-    """Looked-up values under the names of the attributes, without what does not count for the object."""
-    found = {}
+def places_by_key(asked: Iterable[str], known: Attributes) -> PlacesByKey:
+    """The attributes that a looked-up value may belong to, by `table.column`."""
+    found: PlacesByKey = {}
     for attribute in asked:
         for place in known[attribute]:
-            if place.key in values and place.counts(values):
-                found[attribute] = values[place.key]
+            found.setdefault(place.key, []).append((attribute, place))
     return found
+
+
+def as_attributes(places: PlacesByKey, values: Values) -> dict[str, str]:
+    """Looked-up values under the names of the attributes, without what does not count for the object."""
+    return {
+        attribute: value
+        for key, value in values.items()
+        for attribute, place in places.get(key, ())
+        if place.counts(values)
+    }
 
 
 def own_attributes(connection: Connection, objtype: str, name: str) -> dict[str, str]:
@@ -100,13 +115,14 @@ def own_attributes(connection: Connection, objtype: str, name: str) -> dict[str,
         return read_rows(connection, objtype).get(name, {})
     known = attributes(objtype)
     rows = own_rows(connection, columns_of(known, known), [name])
-    return as_attributes(known, known, rows.get(name, {}))
+    return as_attributes(places_by_key(known, known), rows.get(name, {}))
 
 
 def read_group_rows(connection: Connection, groups: Collection[str]) -> Definitions:
     """What is written for the groups themselves: nothing inherited, and without members."""
     rows = own_rows(connection, columns_of(GROUP, GROUP), groups)
-    return {name: as_attributes(GROUP, GROUP, rows.get(name, {})) for name in groups}
+    places = places_by_key(GROUP, GROUP)
+    return {name: as_attributes(places, rows.get(name, {})) for name in groups}
 
 
 def _read_groups(source: DatabaseNodes, wanted: Collection[str], unreadable: Unreadable) -> Definitions:
