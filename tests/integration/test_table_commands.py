@@ -190,7 +190,8 @@ def test_tabedit_notices_another_writer(shell: Shell, tmp_path: Path) -> None:
     script = tmp_path / "editor"
     script.write_text(
         f"#!/bin/sh\nsed -i s/c.net/mine/ $1\ncd {Path(__file__).parents[2]}\n"
-        f'{sys.executable} -c \'from cli.entry import main; main("chtab", "r")\' key=domain site.value=theirs\n'
+        f'{sys.executable} -c \'from cli.entry import main; main("chtab", "r")\''
+        " key=domain site.value=theirs\n"
     )
     script.chmod(0o755)
     answer = edit(shell, str(script), "tabedit site")
