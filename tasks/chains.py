@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from core.errors import RequestError
+from core.errors import RequestError, UnavailableError
 from core.jobresult import Answer, JobResult
 from core.states import Outcome, StepState
 from core.stepspec import WAIT, from_text
@@ -67,7 +67,16 @@ class ChainRunner:
         for one in found:
             chains.setdefault(one.chain, []).append(one)
         for open_steps in chains.values():
+            self._take_further_safely(open_steps, ended)
+
+    def _take_further_safely(self, open_steps: Sequence[Step], ended: dict[str, int]) -> None:
+        """What goes wrong in one chain holds up no other."""
+        try:
             self._take_further(open_steps[0], open_steps[1:], ended)
+        except UnavailableError:
+            raise
+        except Exception:
+            log.exception("chain %s", open_steps[0].chain)
 
     def _take_further(self, step: Step, rest: Sequence[Step], ended: dict[str, int]) -> None:
         """`step` is the first of its chain that is not over."""

@@ -12,7 +12,7 @@ import pytest
 from celery import Celery
 from commands import Shell
 from jobstage import JobStage
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from core.errors import NoderangeError, RequestError, UnavailableError
 from core.jobresult import JobFailed, JobResult, from_told
@@ -20,7 +20,7 @@ from core.states import Outcome
 from core.stepspec import read_call
 from db import jobs, steps
 from db.attempts import Final, Hop
-from db.engine import Engine, open_engine, reading
+from db.engine import Engine, open_engine, reading, writing
 from db.home import Home, open_home
 from db.jobtables import job
 from db.steptables import step
@@ -38,7 +38,7 @@ chdef -t group -o compute mgt=ipmi bmcusername=ADMIN bmcpassword=ADMIN bmc=|n(\\
 """
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """The management node ends here."""
 
 
@@ -272,6 +272,17 @@ def test_a_refused_message_is_told_to_the_whole_chain(cluster: Cluster) -> None:
     cluster.settle()
     assert cluster.states() == ["dropped", "dropped"]
     assert {cluster.result(request).note for request in "ab"} == {"the noderange names no node"}
+
+
+def test_a_chain_that_cannot_be_taken_further_holds_up_no_other(cluster: Cluster) -> None:
+    cluster.ask(("a", "rpower", ("n1", "on"), {}))
+    cluster.ask(("b", "rpower", ("n2", "on"), {}))
+    with writing(cluster.engine) as connection:
+        connection.execute(update(step).where(step.c.request == "a").values(command="wait_for", data="{"))
+    for _ in range(4):
+        cluster.turn()
+    assert cluster.result("b").ok == ["n2"]
+    assert sorted(cluster.states()) == ["done", "started"]
 
 
 def test_old_steps_are_forgotten_and_open_ones_are_not(cluster: Cluster) -> None:
