@@ -30,6 +30,7 @@ class Stanza:
 def parse(text: str) -> list[Stanza]:
     """The objects in a stanza file, in its order. Raises DefinitionError with the number of the line."""
     stanzas: list[Stanza] = []
+    begun: list[int] = []
     for number, line in enumerate(text.split("\n"), start=1):
         line = line.strip()
         if not line or line.startswith("#"):
@@ -37,13 +38,25 @@ def parse(text: str) -> list[Stanza]:
         name, equals, value = line.partition("=")
         if not equals and line.endswith(":"):
             stanzas.append(Stanza(line[:-1].strip()))
+            begun.append(number)
         elif not equals or not stanzas:
             raise DefinitionError(f"Line {number} of the stanzas: expected 'name:' or 'attribute=value'.")
         elif name.strip() == "objtype":
             stanzas[-1].objtype = value.strip()
         else:
             stanzas[-1].attributes[name.strip()] = _unquoted(value.strip())
+    _check_unique(stanzas, begun)
     return _with_defaults(stanzas)
+
+
+def _check_unique(stanzas: Iterable[Stanza], begun: Iterable[int]) -> None:
+    seen: dict[tuple[str, str], int] = {}
+    for stanza, number in zip(stanzas, begun, strict=True):
+        first = seen.setdefault((stanza.objtype or "node", stanza.name), number)
+        if first != number:
+            raise DefinitionError(
+                f"Line {number} of the stanzas: '{stanza.name[:80]}' is defined in line {first} already."
+            )
 
 
 def _unquoted(value: str) -> str:

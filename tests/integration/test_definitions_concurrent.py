@@ -6,8 +6,8 @@ from pathlib import Path
 
 from commands import Shell
 
-WRITERS = 4
-ROUNDS = 6
+WRITERS = 20
+ROUNDS = 2
 
 
 def _write(env: Mapping[str, str], cwd: Path, number: int) -> None:
@@ -16,6 +16,8 @@ def _write(env: Mapping[str, str], cwd: Path, number: int) -> None:
         shell.ok(f"chdef shared -p groups=w{number}r{turn}")
         assert shell.run(f"chdef own{number}x{turn} groups=all os=o{number} servicenode=sn{turn}").status == 0
         shell.ok(f"chdef -t group -o all -p members=base{number}")
+        shell.ok(f"chtab key=forwarders site.value+=10.1.{number}.{turn}")
+        shell.ok(f"nodech shared postscripts.postscripts,=s{number}r{turn}")
         shell.ok(f"chdef -t site -p nameservers=10.0.{number}.{turn} key{number}x{turn}=v")
 
 
@@ -35,6 +37,10 @@ def test_nothing_is_lost(home_env: dict[str, str], tmp_path: Path) -> None:
     turns = [(number, turn) for number in range(WRITERS) for turn in range(ROUNDS)]
     groups = shell.ok("nodels shared groups").strip().removeprefix("shared: ").split(",")
     assert sorted(groups) == sorted(["first", *(f"w{number}r{turn}" for number, turn in turns)])
+    scripts = shell.ok("nodels shared postscripts.postscripts").strip().removeprefix("shared: ").split(",")
+    assert sorted(scripts) == sorted(f"s{number}r{turn}" for number, turn in turns)
+    forwarders = shell.ok("gettab key=forwarders site.value").strip().split(",")
+    assert sorted(forwarders) == sorted(f"10.1.{number}.{turn}" for number, turn in turns)
     own = {f"own{number}x{turn}" for number, turn in turns}
     assert set(shell.ok("nodels all").split()) == {*own, *(f"base{number}" for number in range(WRITERS))}
     site = shell.ok("lsdef -t site -l")

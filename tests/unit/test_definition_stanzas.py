@@ -28,6 +28,20 @@ def test_comments_blanks_quotes_and_equals_signs() -> None:
     assert stanza.parse(text) == [Stanza("n1", "node", {"a": "x y", "b": '"', "c": "a=b", "d": '"', "e": ""})]
 
 
+def test_an_object_is_defined_once() -> None:
+    with pytest.raises(DefinitionError, match=r"Line 4 of the stanzas: 'n1' is defined in line 1 already"):
+        stanza.parse("n1:\n x=1\n\nn1:\n objtype=node\n")
+    assert len(stanza.parse("n1:\n x=1\n\nn1:\n objtype=group\n")) == 2
+
+
+@given(st.text("n1:=# \n\t'\"objtype", max_size=40))
+def test_nonsense_is_read_or_named(text: str) -> None:
+    try:
+        stanza.parse(text)
+    except DefinitionError as error:
+        assert error.message.startswith("Line ")
+
+
 def test_defaults_hold_for_the_objects_that_follow() -> None:
     text = "a:\n x=1\ndefault-node:\n x=2\n y=2\nb:\n y=3\ng:\n objtype=group\n"
     assert stanza.parse(text) == [
