@@ -4,6 +4,7 @@
 Celery gives the rest of a chain, last step first, in the option `chain`.
 """
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from db.schema import open_database
 from tasks import submission
 from tasks.submission import Asking, Call, ReadFile
 
+log = logging.getLogger(__name__)
+
 #: What plain Celery offers and a job does not have, with what to do instead.
 REFUSED = {
     "chord": "there are no chords of jobs: wait for the group's results in the program",
@@ -29,6 +32,8 @@ REFUSED = {
     "eta": "a job starts now: wait in the program",
     "expires": "a job that cannot start in time is cancelled by site.jobstart",
 }
+#: What Celery's database back end keeps as a task id.
+LONGEST_ID = 155
 
 
 class JobTask(Task):  # type: ignore[misc]
@@ -70,11 +75,13 @@ class JobTask(Task):  # type: ignore[misc]
         try:
             self._submit(home, first, args, kwargs, rest, submission.refuse_files)
         except RequestError as error:
-            names = [
+            log.warning("%s %s: %s", self.name, first, error.message)
+            asked = [
                 (first, self.name),
                 *((one["options"]["task_id"], one["task"]) for one in reversed(rest)),
             ]
-            submission.refuse(open_database(), names, error.message, time.time())
+            if all(len(request) <= LONGEST_ID for request, _ in asked):
+                submission.refuse(open_database(), asked, error.message, time.time())
         raise Ignore
 
     def _submit(
@@ -86,6 +93,9 @@ class JobTask(Task):  # type: ignore[misc]
         rest: Sequence[Mapping[str, Any]],
         read_file: ReadFile,
     ) -> None:
+        for request in (first, *(signature["options"]["task_id"] for signature in rest)):
+            if not 0 < len(request) <= LONGEST_ID:
+                raise RequestError(f"a task id has 1 to {LONGEST_ID} letters, not {len(request)}")
         calls = [Call(first, read_call(self.name, args, kwargs, first=True))]
         calls += [call_of(signature) for signature in reversed(rest)]
         asking = Asking(open_database(), home, submission.user_name(), time.time(), read_file)

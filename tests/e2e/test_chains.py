@@ -164,6 +164,7 @@ def test_what_fails_says_why(rig: Rig) -> None:
             lambda: rpower.apply_async(({node!r}, "on"), link=rpower.s("off")),
             lambda: chain(rpower.s({node!r}, "stat"), plain.s())(),
             lambda: rpower({node!r}, "on"),
+            lambda: rpower.apply_async(({node!r}, "on"), task_id="x" * 200),
             lambda: result(wait_for.delay({node!r}, "nothing", timeout=5), timeout=0.3),
         ):
             try:
@@ -176,7 +177,7 @@ def test_what_fails_says_why(rig: Rig) -> None:
     assert isinstance(failed, list)
     assert failed[0].startswith(f"0 ok; 1 error: {node}: ")
     assert failed[1:] == ["FAILURE", [node]]
-    kinds = ["NoderangeError", *["RequestError"] * 7, "UnavailableError"]
+    kinds = ["NoderangeError", *["RequestError"] * 8, "UnavailableError"]
     assert [one[0] for one in refused] == kinds, refused  # type: ignore[index]
     assert "plain is not a job of Serval" in refused[6][1]  # type: ignore[index]
 
