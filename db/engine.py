@@ -36,6 +36,8 @@ PG_OPTIONS = (
     f"-c synchronous_commit=on -c lock_timeout={LOCK_WAIT * 1000} "
     "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
 )
+#: A process that is frozen within a brisk transaction loses it, and its locks, before it is given up.
+PG_BRISK = "-c idle_in_transaction_session_timeout=2000"
 PG_ARGUMENTS = {
     "connect_timeout": 5,
     "keepalives": 1,
@@ -58,20 +60,22 @@ MEANING: dict[type[Exception], type[ServalError]] = {
     DataError: DefinitionError,
 }
 
-_engines: dict[str, Engine] = {}
+_engines: dict[tuple[str, bool], Engine] = {}
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, *, brisk: bool = False) -> Engine:
     """The engine of a SQLAlchemy URL, the same one for every caller in this process.
 
-    Nothing is connected yet. Raises RequestError for a URL that Serval cannot use.
+    `brisk` is for those who never rest within a transaction and whose locks others wait for: PostgreSQL ends
+    their transaction when they do. Nothing is connected yet. Raises RequestError for a URL that Serval cannot
+    use.
     """
-    if url not in _engines:
-        _engines[url] = _make_engine(url)
-    return _engines[url]
+    if (url, brisk) not in _engines:
+        _engines[url, brisk] = _make_engine(url, brisk)
+    return _engines[url, brisk]
 
 
-def _make_engine(url: str) -> Engine:
+def _make_engine(url: str, brisk: bool) -> Engine:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -82,7 +86,7 @@ def _make_engine(url: str) -> Engine:
     if backend == "sqlite":
         return _sqlite(parsed)
     if backend == "postgresql":
-        return _postgresql(parsed)
+        return _postgresql(parsed, brisk)
     raise RequestError(f"the setting 'database' names {backend}; Serval runs on sqlite and postgresql")
 
 
@@ -117,9 +121,10 @@ def _touch_private(file: Path) -> None:
         return  # it exists, or SQLite itself says better what is wrong
 
 
-def _postgresql(url: URL) -> Engine:
+def _postgresql(url: URL, brisk: bool) -> Engine:
     own = url.query.get("options", "")
-    options = f"{PG_OPTIONS} {own if isinstance(own, str) else ' '.join(own)}".strip()
+    ours = f"{PG_OPTIONS} {PG_BRISK}" if brisk else PG_OPTIONS
+    options = f"{ours} {own if isinstance(own, str) else ' '.join(own)}".strip()
     plain = url.difference_update_query(["options"]).set(drivername="postgresql+psycopg2")
     return create_engine(
         plain,

@@ -45,7 +45,7 @@ class Agent:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._home = home
-        self._engine = open_engine(home.database)
+        self._engine = open_engine(home.database, brisk=True)
         self._driver_of = driver_of
         self._fallback = fallback
         self._wake = wake

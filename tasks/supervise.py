@@ -121,7 +121,7 @@ class Publisher:
 def supervise(home: Home, app: Celery, results: Results, stop: threading.Event) -> None:
     """Step all jobs until `stop` is set."""
     url = home.broker_url() or ""
-    engine = open_engine(home.database)
+    engine = open_engine(home.database, brisk=True)
     name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
     reader, bell = LeaseReader(url, stop), Bell(url, stop)
     announcer = Announcer(app, engine, name, home.name)
