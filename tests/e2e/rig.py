@@ -44,7 +44,9 @@ class Asked:
     said: list[dict[str, object]] = field(default_factory=list)
 
     def wait(self, timeout_s: float = PATIENCE_S) -> "Asked":
-        """Wait for the command to end by itself."""
+        """Wait for the command to end by itself; a second call does nothing."""
+        if self.status >= 0:
+            return self
         try:
             out, self.err = self.process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:

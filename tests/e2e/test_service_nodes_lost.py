@@ -53,8 +53,12 @@ def test_who_wakes_up_sends_nothing(rig: Rig) -> None:
         for node, (state, issued) in rig.states(asked.job).items()
         if issued or state in (NodeState.DONE, NodeState.ISSUED)
     }
-    asked.wait()  # the other service node does it all
+    if rig.postgres is not None:
+        asked.wait()  # the other service node does it all
+    else:
+        time.sleep(6)  # who is frozen in a transaction holds up SQLite's one writer until it goes on
     rig.box.signal("sn1", signal.SIGCONT)
+    asked.wait()
     settled(rig, asked, lost=["sn1"])
     rig.beating()
     time.sleep(1)  # time enough to do harm
@@ -62,9 +66,10 @@ def test_who_wakes_up_sends_nothing(rig: Rig) -> None:
     results, received = rig.results(asked.job), rig.box.control.received("reset")
     unmarked = set(asked.nodes) - marked
     assert unmarked
-    assert {results[node].sn for node in unmarked} == {"sn2"}
     assert {results[node].outcome for node in unmarked} == {Outcome.OK}
     assert {received[rig.address(node)] for node in unmarked} == {1}
+    if rig.postgres is not None:
+        assert {results[node].sn for node in unmarked} == {"sn2"}
 
 
 @pytest.mark.parametrize("part", ["child", "worker"])
