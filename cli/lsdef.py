@@ -15,11 +15,10 @@ from db.changes import NOT_FOUND, NOT_VALID
 from db.definitions import Definitions, names, read, read_rows, with_defaults
 from db.engine import reading
 from db.lookup import Unreadable, split_list
+from db.nicattrs import WHOLE, chosen, expanded, whole
 from db.nodes import DatabaseNodes
 from db.schema import open_database
-from db.tables import TABLES
 
-NICS = [column.name for column in TABLES["nics"].c if column.name.startswith("nic")]
 NONE_FOUND = "No object definitions have been found"
 
 
@@ -35,7 +34,7 @@ def lsdef(argv: list[str], ctx: Context) -> int:
     if options.attributes and (options.nics or options.osimage):
         raise RequestError("-i cannot be used together with --nics or --osimage.")
     if options.nics:
-        options.attributes = ",".join(NICS)
+        options.attributes = ",".join(WHOLE)
     text, extra = split_words(options.words, options.objects)
     if extra:
         raise RequestError(f"lsdef sets nothing: '{next(iter(extra))}=' belongs to chdef.")
@@ -115,11 +114,11 @@ def _print(
             ctx.say(f"{printable(name)}  ({objtype})")
         return len(wanted)
     if asked and objtype != "site":
-        unknown = [one for one in asked if one not in attributes(objtype)]
+        unknown = [one for one in asked if whole(one) not in attributes(objtype)]
         if unknown:
             raise RequestError(NOT_VALID.format(unknown[0], objtype).removeprefix("Error: "))
     unreadable: Unreadable = {}
-    found = read(source, objtype, wanted, unreadable, asked)
+    found = read(source, objtype, wanted, unreadable, [whole(one) for one in asked])
     if objtype == "node" and not options.stanza:
         with_defaults(source.connection, found)
     if objtype == "node" and options.osimage:
@@ -165,8 +164,10 @@ def _print_long(
     lines: list[str] = []
     for name, values in found.items():
         name = printable(name)
+        if objtype in ("node", "group"):
+            values = expanded(values)
         if asked:
-            values = {attribute: values.get(attribute, "") for attribute in asked}
+            values = chosen(asked, values)
         values = shown(values, options.secrets)
         if options.stanza:
             lines += stanza.lines(name, objtype, values)

@@ -17,7 +17,8 @@ from db.bulk import bulk_insert, chunks
 from db.checks import check_name, check_values
 from db.definitions import Definitions, read_group_rows, read_nodes
 from db.groups import drop_groups, rename_group, set_members
-from db.lookup import Values, split_list
+from db.lookup import Values, own_rows, split_list
+from db.nicattrs import WHOLE, collapsed, whole
 from db.nodes import DatabaseNodes
 from db.tables import TABLES, key_names, site
 from db.upserts import rows_of, upsert
@@ -141,6 +142,7 @@ class Writer:
             asked = self._merged(asked, mode)
         else:
             asked = {name: dict(given) for name, given in asked.items()}
+        asked = self._collapsed(asked)
         written = self._move_members(asked, mode, existing, result) if self.objtype == "group" else set()
         written |= upsert(self.connection, rows_of(asked, attributes(self.objtype)))
         written |= self._write_conditional(asked, result)
@@ -154,13 +156,18 @@ class Writer:
     def _known(self, asked: Definitions, result: Result) -> Definitions:
         """Without attributes that the type does not have."""
         known = attributes(self.objtype)
-        wrong = {attribute: None for given in asked.values() for attribute in given if attribute not in known}
+        wrong = {
+            attribute: None
+            for given in asked.values()
+            for attribute in given
+            if whole(attribute) not in known
+        }
         if not wrong:
             return asked
         for attribute in wrong:
             result.refuse(NOT_VALID.format(attribute, self.objtype), SKIPPED)
         return {
-            name: {attribute: value for attribute, value in given.items() if attribute in known}
+            name: {attribute: value for attribute, value in given.items() if whole(attribute) in known}
             for name, given in asked.items()
         }
 
@@ -174,12 +181,22 @@ class Writer:
         return {
             name: {
                 attribute: value
-                if self.objtype == "group" and attribute == "members"
+                if (self.objtype == "group" and attribute == "members") or whole(attribute) != attribute
                 else merge(current.get(name, {}).get(attribute), value, mode)
                 for attribute, value in given.items()
             }
             for name, given in asked.items()
         }
+
+    def _collapsed(self, asked: Definitions) -> Definitions:
+        """Parts of nic attributes put into what the objects themselves have."""
+        if not any(whole(attribute) != attribute for given in asked.values() for attribute in given):
+            return asked
+        rows = own_rows(self.connection, {"nics": WHOLE}, asked)
+        own = {
+            name: {key.partition(".")[2]: value for key, value in row.items()} for name, row in rows.items()
+        }
+        return {name: collapsed(given, own.get(name, {})) for name, given in asked.items()}
 
     def _move_members(self, asked: Definitions, mode: Mode, existing: set[str], result: Result) -> set[str]:
         """Write the members of static groups into nodelist.groups; a new group gets a grouptype."""

@@ -2,6 +2,9 @@
 
 import csv
 import io
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +12,11 @@ import pytest
 from commands import Shell
 from postgres_server import PostgresServer
 
-from db import transfer
+from db import schema, transfer
 from db.engine import Engine, has_password, open_engine, reading, writing
 from db.jobtables import event
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -307,3 +312,28 @@ def test_five_thousand_nodes(fresh: Shell, tmp_path: Path) -> None:
     for table, (_, *rows) in tables.items():
         dumped = fresh.ok(f"tabdump {table}")
         assert len(list(csv.reader(io.StringIO(dumped)))) == len(rows) + 1
+
+
+def test_a_killed_move_leaves_all_or_nothing(shell: Shell, other_url: str, tmp_path: Path) -> None:
+    """A process killed at many moments; after the last one the move is simply done again."""
+    own = shell.env["SERVAL_DATABASE"]
+    before = sums(own)
+    program = "from cli.entry import main; main('serval', 'r')"
+    for delay in (0.3, 0.5, 0.6, 0.7, 0.8, 1.0):
+        with subprocess.Popen(
+            [sys.executable, "-c", program, "db", "migrate", "--to", "-"], cwd=ROOT, env=dict(shell.env),
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ) as process:  # fmt: skip
+            assert process.stdin is not None
+            process.stdin.write(f"{other_url}\n")
+            process.stdin.close()
+            time.sleep(delay)
+            process.kill()
+        assert sums(own) == before
+        schema.upgrade(open_engine(other_url))
+        there = sums(other_url)
+        if there == before:
+            return
+        assert {one.rows for one in there.values()} == {0}
+    migrate(shell, other_url)
+    assert sums(other_url) == before

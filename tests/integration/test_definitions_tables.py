@@ -35,6 +35,18 @@ def test_a_dump_restores_to_the_same(database_url: str, rows: list[tuple[str, ..
     assert stored == {(*row, "") for row in rows}
 
 
+@settings(max_examples=300, deadline=None)
+@given(st.text('#",\n\r keyusernampodx', max_size=60))
+def test_nonsense_is_read_or_refused(text: str) -> None:
+    for one in (text, "#key,username\n" + text):
+        try:
+            rows = parse(TABLES["passwd"], one)
+        except DefinitionError as error:
+            assert error.message
+        else:
+            assert all(row["key"] for row in rows)
+
+
 @pytest.fixture
 def shell(home_env: dict[str, str], tmp_path: Path) -> Shell:
     """Somebody with an empty database."""

@@ -304,6 +304,24 @@ def test_an_image_behind_its_nodes(shell: Shell) -> None:
     assert "nicips=\n" in shell.ok("lsdef n1 --nics")
 
 
+def test_interfaces_have_values_of_their_own(shell: Shell) -> None:
+    shell.ok("chdef n1 nicips.eth0=10.0.0.1 'nicips.ib0=10.1.0.1|10.2.0.1' nictypes.ib0=infiniband")
+    shell.ok("chdef n1 nicips.eth0=10.0.0.9")
+    assert body(shell, "nics") == ['"n1","eth0!10.0.0.9,ib0!10.1.0.1|10.2.0.1",,,"ib0!infiniband"']
+    out = shell.ok("lsdef n1")
+    assert "    nicips.eth0=10.0.0.9\n    nicips.ib0=10.1.0.1|10.2.0.1\n    nictypes.ib0=infiniband\n" in out
+    assert shell.ok("lsdef n1 -i nicips.ib0,nicips.none,nictypes -c") == (
+        "n1: nicips.ib0=10.1.0.1|10.2.0.1\nn1: nicips.none=\nn1: nictypes.ib0=infiniband\n"
+    )
+    stanzas = shell.ok("lsdef -z n1")
+    shell.ok("rmdef n1")
+    shell.ok("mkdef -z", stdin=stanzas)
+    assert shell.ok("lsdef -z n1") == stanzas
+    shell.ok("chdef n1 nicips.eth0=")
+    assert shell.ok("lsdef n1 -i nicips") == "Object name: n1\n    nicips.ib0=10.1.0.1|10.2.0.1\n"
+    assert "not a valid attribute" in shell.run("chdef n1 nosuch.eth0=1").err
+
+
 def test_cabling_has_rows_of_its_own(shell: Shell) -> None:
     shell.ok("chdef n1 switch=s1 switchport=1")
     shell.ok("chdef n1 switchport=2")
