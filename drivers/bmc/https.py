@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import json
 import os
+import socket
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -96,8 +97,24 @@ class Client:
     def __init__(self, address: str, port: int, web: Web, trusting: Trusting) -> None:
         self._address, self._port, self._web = address, port, web
         self._trusting = trusting
+        self._socket: socket.socket | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._http = h11.Connection(h11.CLIENT)
+
+    async def knock(self) -> None:
+        """Have a TCP connection. Raises BmcSilent when there is no way to the service."""
+        if self._streams is not None or self._socket is not None:
+            return
+        try:
+            family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+            self._socket = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            await asyncio.get_running_loop().sock_connect(self._socket, (self._address, self._port))
+        except OSError as error:
+            self.close()
+            raise BmcSilent(_reason(error)) from None
+        except BaseException:
+            self.close()
+            raise
 
     async def ready(self) -> None:
         """Have an open connection whose certificate is trusted.
@@ -109,6 +126,7 @@ class Client:
                 return
             self.close()
         context = self._trusting.context(self._web)
+        await self.knock()
         self._streams = await self._open(context)
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_HEAD)
         if context is not None and self._web.tls.startswith(PIN):
@@ -119,9 +137,11 @@ class Client:
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         # Never without a name: an empty one would switch the look at it off.
         name = (self._web.host or self._address) if context is not None else None
+        # The connection belongs to the streams from here on.
+        connected, self._socket = self._socket, None
         try:
             return await asyncio.open_connection(
-                self._address, self._port, limit=_READ, ssl=context, server_hostname=name
+                sock=connected, limit=_READ, ssl=context, server_hostname=name
             )
         except ssl.SSLCertVerificationError as error:
             raise BmcRefused(
@@ -129,11 +149,11 @@ class Client:
                 "name its issuer in site.bmcca, or pin it: bmc=https://…#sha256:FINGERPRINT"
             ) from None
         except ssl.SSLEOFError:
-            raise BmcSilent("the connection was closed during the TLS handshake") from None
+            raise NoAnswer("the connection was closed during the TLS handshake") from None
         except ssl.SSLError as error:
             raise BmcRefused(f"no TLS connection: {error.reason or 'handshake failed'}") from None
         except OSError as error:
-            raise BmcSilent(_reason(error)) from None
+            raise NoAnswer(_reason(error)) from None
         except ValueError:
             raise BmcRefused(f"{name!r} cannot stand in a certificate; correct openbmc.bmc") from None
 
@@ -227,6 +247,9 @@ class Client:
 
     def close(self) -> None:
         """Drop the connection without waiting for the other side."""
+        connected, self._socket = self._socket, None
+        if connected is not None:
+            connected.close()
         streams, self._streams = self._streams, None
         if streams is not None:
             streams[1].transport.abort()

@@ -1,7 +1,6 @@
 """The Redfish driver: one asyncio loop in one thread, a bounded number of visits (drivers.bmc.redfishvisit).
 
-A place in the window is for BMCs that answer. A visit whose BMC lets it wait gives its place back and goes on
-outside the window, where only the number of open files bounds it.
+Visits stand in lanes (drivers.bmc.lanes): the window is for BMCs that answer.
 """
 
 import asyncio
@@ -13,12 +12,12 @@ from collections.abc import Callable, Sequence
 from drivers.bmc.batch import RunningBatch
 from drivers.bmc.contract import Command, Gate, Reply, Target, Timing
 from drivers.bmc.https import Trusting
+from drivers.bmc.lanes import Lanes
 from drivers.bmc.redfishvisit import Visit
 from drivers.bmc.replies import Replies
 
-WINDOW = 128
-#: Files of the process that are not the driver's, and the most that it takes itself.
-_OTHER_FILES, _MOST_FILES = 256, 4096
+#: With those that hang beside it, three times as many TLS connections of 0.3 MB.
+WINDOW = 96
 _CLOSE_S = 5.0
 
 Batch = RunningBatch[Visit]
@@ -29,16 +28,15 @@ class RedfishDriver:
 
     def __init__(self, window: int = WINDOW) -> None:
         """`window`: BMCs that answer, at once."""
-        self._window = window
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._most = max(window, min(files - _OTHER_FILES, _MOST_FILES))
+        self._lanes = Lanes(window, files, self._look_again)
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._trusting = Trusting()
         self._unstarted: deque[tuple[Batch, Command]] = deque()
         self._visits: set[Visit] = set()
-        self._places = window
+        self._put_off: deque[tuple[Batch, Command, Target]] = deque()
 
     # -- any thread --------------------------------------------------------------------------------
 
@@ -88,25 +86,31 @@ class RedfishDriver:
 
     def _fill(self) -> None:
         """Start visits while there is room, one of each batch in turn."""
-        while self._unstarted and self._places > 0 and len(self._visits) < self._most:
+        while self._unstarted and self._lanes.open:
             batch, command = self._unstarted.popleft()
             if not batch.waiting:
                 continue
-            visit = Visit(batch, command, batch.waiting.popleft(), self._trusting, self._place_back)
             self._unstarted.append((batch, command))
-            self._places -= 1
-            self._visits.add(visit)
-            batch.sessions[visit.node] = visit
-            visit.start(self._ended)
+            self._start(batch, command, batch.waiting.popleft())
+        while self._put_off and self._lanes.may_hang:
+            self._start(*self._put_off.popleft(), put_off=True)
 
-    def _place_back(self) -> None:
-        self._places += 1
+    def _start(self, batch: Batch, command: Command, target: Target, put_off: bool = False) -> None:
+        visit = Visit(batch, command, target, self._trusting, self._lanes, put_off)
+        self._visits.add(visit)
+        batch.sessions[visit.node] = visit
+        visit.start(self._ended)
+
+    def _look_again(self) -> None:
         # Not now: this is called from the middle of visits.
         asyncio.get_running_loop().call_soon(self._fill)
 
     def _ended(self, visit: Visit) -> None:
         self._visits.discard(visit)
-        self._fill()
+        if visit.unfinished:
+            visit.batch.sessions.pop(visit.node, None)
+            self._put_off.append((visit.batch, visit.command, visit.target))
+            self._fill()
 
     def permit(self, batch: Batch, nodes: Sequence[str]) -> None:
         """The gate said yes to `nodes`."""
@@ -119,12 +123,18 @@ class RedfishDriver:
         if nodes is None:
             while batch.waiting:
                 batch.answer(Replies(batch.waiting.popleft()).dropped())
+        for entry in tuple(self._put_off):
+            if entry[0] is batch and (nodes is None or entry[2].node in nodes):
+                self._put_off.remove(entry)
+                batch.silence(-1)
+                batch.answer(Replies(entry[2]).dropped())
         for node in tuple(batch.sessions) if nodes is None else nodes:
             if (visit := batch.sessions.get(node)) is not None:
                 visit.abandon()
 
     async def _end(self) -> None:
-        for batch in {visit.batch for visit in self._visits} | {batch for batch, _ in self._unstarted}:
+        waiting = {batch for batch, _ in self._unstarted} | {batch for batch, _, _ in self._put_off}
+        for batch in waiting | {visit.batch for visit in self._visits}:
             self.abandon(batch, None)
         tasks = [visit.task for visit in self._visits if visit.task is not None]
         if tasks:

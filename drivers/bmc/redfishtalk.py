@@ -45,6 +45,8 @@ class Talk:
         self._client, self._timing, self._patience = client, timing, patience
         self._headers: dict[str, str] = {}
         self._session: str | None = None
+        #: Whether the BMC has answered anything yet.
+        self.met = False
         self._root: Document = {}
 
     # -- reading -----------------------------------------------------------------------------------
@@ -115,6 +117,7 @@ class Talk:
                     if monotonic() + pause >= until:
                         raise
                 else:
+                    self.met = True
                     if answer.status not in BUSY and answer.fault != CUT:
                         return answer
                     pause = max(pause, _retry_after(answer))

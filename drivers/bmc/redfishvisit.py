@@ -14,6 +14,7 @@ from drivers.bmc import redfishorder as order
 from drivers.bmc.batch import RunningBatch
 from drivers.bmc.contract import Command, Reply, Target, Verdict
 from drivers.bmc.https import Answer, Client, Trusting
+from drivers.bmc.lanes import Lanes, Place
 from drivers.bmc.redfishorder import Change
 from drivers.bmc.redfishtalk import BUSY, DOUBTFUL, Talk, complaint, refuse_login
 from drivers.bmc.replies import Replies, endpoint_of
@@ -34,16 +35,21 @@ class Visit:
         command: Command,
         target: Target,
         trusting: Trusting,
-        place_back: Callable[[], None],
+        lanes: Lanes,
+        put_off: bool = False,
     ) -> None:
-        self.batch, self.node = batch, target.node
+        self.batch, self.node, self.command, self.target = batch, target.node, command, target
+        #: Whether this visit ended without a reply, for want of room, and another must follow.
+        self.unfinished = False
         self.task: asyncio.Task[None] | None = None
-        self._command, self._target, self._replies = command, target, Replies(target)
-        client = Client(target.address, target.port, target.web or Web(target.address), trusting)
-        self._talk = Talk(target, client, batch.timing, self._patience)
+        self._replies = Replies(target)
+        web = target.web or Web(target.address)
+        self._client = Client(target.address, target.port, web, trusting)
+        self._talk = Talk(target, self._client, batch.timing, self._patience)
         self._permission: asyncio.Event = asyncio.Event()
-        self._place_back: Callable[[], None] | None = place_back
-        self._silent = self._answered = False
+        self._place = Place(lanes, put_off)
+        self._silent = put_off
+        self._answered = False
         self._sent = ""
         self._accepted: str | None = None
 
@@ -58,45 +64,65 @@ class Visit:
 
     def abandon(self) -> None:
         """Answer with what is known."""
+        self.unfinished = False
         if self.task is not None and not self._answered:
             self.task.cancel()
 
     def _over(self, ended: Callable[["Visit"], None]) -> None:
-        if not self._answered:
+        if not self._answered and not self.unfinished:
             # A task that is cancelled before it ran never reached its own answer.
             self._answer(self._abandoned())
-        self._give_back()
+        self._place.leave()
         ended(self)
 
     # -- waiting -----------------------------------------------------------------------------------
 
     @contextmanager
     def _patience(self) -> Iterator[None]:
-        """Around every wait for the BMC: a slow one gives its place back and counts as silent."""
+        """Around every wait for the BMC: a slow one leaves its place to another and counts as silent."""
         timer = asyncio.get_running_loop().call_later(SLOW_S, self._turn_silent)
         try:
             yield
         finally:
             timer.cancel()
-            if self._silent:
-                self._silent = False
-                self.batch.silence(-1)
+            self._heard()
+
+    def _heard(self) -> None:
+        if self._silent and not self.unfinished:
+            self._silent = False
+            self.batch.silence(-1)
 
     def _turn_silent(self) -> None:
-        self._give_back()
-        if not self._answered:
+        room = self._place.hang()
+        if self._answered:
+            return
+        if not self._silent:
             self._silent = True
             self.batch.silence(1)
+        if not room and not self._talk.met and self.task is not None:
+            self.unfinished = True
+            self.task.cancel()
 
-    def _give_back(self) -> None:
-        back, self._place_back = self._place_back, None
-        if back is not None:
-            back()
+    async def _reach(self) -> None:
+        """Have a connection and a place in the window; a BMC that lets us wait is tried late."""
+        deadline_s = self.batch.timing.deadline_s
+        try:
+            async with asyncio.timeout(min(SLOW_S, deadline_s)):
+                await self._client.knock()
+        except TimeoutError:
+            with self._patience():
+                self._turn_silent()
+                await self._place.late()
+                async with asyncio.timeout(deadline_s - SLOW_S):
+                    await self._client.knock()
+        await self._place.enter()
 
     # -- the visit ---------------------------------------------------------------------------------
 
     async def _visit(self) -> None:
-        self._answer(await self._reply())
+        reply = await self._reply()
+        if not self.unfinished:
+            self._answer(reply)
         with self._patience():
             await self._talk.log_out()
 
@@ -106,7 +132,7 @@ class Visit:
         except asyncio.CancelledError:
             return self._abandoned()
         except NodeError as error:
-            text = f"{error.message} (BMC {self._target.address})"
+            text = f"{error.message} (BMC {self.target.address})"
             return Reply(self.node, Verdict.NODE, text, type(error).__name__, self._sent)
         except TimeoutError:
             return self._replies.silent(self.batch.timing)
@@ -120,6 +146,7 @@ class Visit:
 
     def _answer(self, reply: Reply) -> None:
         self._answered = True
+        self._heard()
         self.batch.answer(reply)
 
     def _abandoned(self) -> Reply:
@@ -128,8 +155,9 @@ class Visit:
         return self._replies.lost(self._sent) if self._sent else self._replies.dropped()
 
     async def _steps(self) -> Reply:
-        if endpoint_of(self._target) is None:
-            return self._replies.no_address(self._target.address, self._target.port)
+        if endpoint_of(self.target) is None:
+            return self._replies.no_address(self.target.address, self.target.port)
+        await self._reach()
         await self._talk.log_in()
         step, etag = await self._judge()
         if isinstance(step, Done):
@@ -146,7 +174,7 @@ class Visit:
     async def _judge(self) -> tuple[Done | Change, str]:
         """What follows from the system's state, and the ETag that goes with a PATCH."""
         system, etag = await self._talk.read_system()
-        command = self._command
+        command = self.command
         if not isinstance(command, Action):
             if command.device is BootDevice.STAT:
                 return Done(order.boot_label(system)), ""
@@ -186,7 +214,7 @@ class Visit:
         refuse_login(answer)
         if answer.status not in DOUBTFUL:
             return self._replies.refused(complaint(answer), sent)
-        text = f"BMC {self._target.address} took '{sent}' and said: {complaint(answer)}"
+        text = f"BMC {self.target.address} took '{sent}' and said: {complaint(answer)}"
         return Reply(self.node, Verdict.LOST, text, BmcRefused.__name__, sent)
 
     def _last_look(self, sends: str) -> bool:
@@ -197,7 +225,7 @@ class Visit:
 
     async def _read_back(self, value: str) -> str:
         """The boot device that is in force now, or `value` where the BMC does not show it."""
-        if isinstance(self._command, Action) or value == INACTIVE:
+        if isinstance(self.command, Action) or value == INACTIVE:
             return value
         try:
             system, _ = await self._talk.read_system()

@@ -1,5 +1,6 @@
 """The Redfish driver against a service that fails on demand: what leaves, how often, and what is told."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -437,19 +438,30 @@ def test_refused_connection(driver: RedfishDriver) -> None:
     assert reply.text == "BMC 127.0.0.1 cannot be reached: Connection refused"
 
 
-def test_silent_ones_hold_nobody_up(there: Target, service: Service) -> None:
+@pytest.mark.parametrize(
+    ("knocks", "count"),
+    [(3, 40), (0, 8), (0, 20)],
+    ids=["do not let us in", "accept and say nothing", "more than have room"],
+)
+def test_silent_ones_hold_nobody_up(there: Target, service: Service, knocks: int, count: int) -> None:
     driver = RedfishDriver(window=4)
     timing = Timing(timeout_s=30, retries=10)
-    with socket.socket() as deaf:
+    with socket.socket() as deaf, contextlib.ExitStack() as fillers:
         deaf.bind(("127.0.0.1", 0))
-        deaf.listen(64)
+        # A queue that is full drops what comes, as a host that is not there does.
+        deaf.listen(0 if knocks else 64)
+        for _ in range(knocks):
+            filler = fillers.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(deaf.getsockname())
         mute = replace(there, port=deaf.getsockname()[1])
-        silent = [replace(mute, node=f"s{number}") for number in range(12)]
+        silent = [replace(mute, node=f"s{number}") for number in range(count)]
         living = [replace(there, node=f"n{number}") for number in range(12)]
         batch, replies = start(driver, Action.STAT, [*silent, *living], timing, RecordingGate())
+        while len(replies) < len(living):
+            assert not batch.wait_done(0.05)
         assert batch.wait_settled(60)
         assert {reply.node for reply in replies} == {one.node for one in living}
-        assert not batch.wait_done(0)
         assert ask(driver, replace(there, node="n1"), Action.STAT).text == "on"
         batch.abandon()
         assert batch.wait_done(30)
