@@ -64,7 +64,8 @@ def down(argv: list[str], ctx: Context) -> int:
     for name in options.names:
         if name not in chosen:
             raise RequestError(f"no worker {name} was started here by: serval up")
-    for name in options.names or sorted(chosen, key=lambda found: found == home.name):
+    # The management node first: it must not see the service nodes go and give up what they had to do.
+    for name in options.names or sorted(chosen, key=lambda found: found != home.name):
         end(chosen[name], signal.SIGTERM)
         ctx.say(f"{name}: stopped")
     if not options.names:
