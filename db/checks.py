@@ -28,12 +28,17 @@ def check_name(objtype: str, name: str) -> None:
 def check_values(given: Mapping[str, str]) -> None:
     """Raise DefinitionError for a value that nothing may have."""
     for attribute, value in given.items():
-        if value == HIDDEN_VALUE:
-            raise DefinitionError(
-                f"'{HIDDEN_VALUE}' stands for a hidden value and cannot be stored in '{attribute}'; "
-                "lsdef --show-secrets shows the real one."
-            )
-        check_text(attribute, value)
+        check_value(attribute, value)
+
+
+def check_value(what: str, value: str) -> None:
+    """Raise DefinitionError for a value that nothing may have."""
+    if value == HIDDEN_VALUE:
+        raise DefinitionError(
+            f"'{HIDDEN_VALUE}' stands for a hidden value and cannot be stored in '{what[:80]}'; "
+            "lsdef --show-secrets and tabdump show the real one."
+        )
+    check_text(what, value)
 
 
 def check_text(what: str, value: str) -> None:

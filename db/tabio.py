@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, not
 
 from core.errors import DefinitionError
 from db.bulk import bulk_insert
-from db.checks import check_text
+from db.checks import check_text, check_value
 from db.logs import log_table, records
 from db.tables import DOCS, SITE_KEYS, TABLES, key_names
 
@@ -159,7 +159,7 @@ def checked(table: Table, columns: list[str], values: list[str], number: int) ->
         )
     row: dict[str, str | None] = dict.fromkeys(table.c.keys())
     for name, value in zip(columns, values, strict=True):
-        check_text(f"{table.name}.{name}, line {number}", value)
+        check_value(f"{table.name}.{name}, line {number}", value)
         row[name] = value or None
     keys = key_names(table)
     if row[keys[0]] is None:
