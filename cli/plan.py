@@ -57,6 +57,6 @@ def observe(broker: str, names: Collection[str]) -> Observer:
         now = boottime()
         observer.saw(now, found)
         unknown = any(observer.state(name).kind is Kind.UNKNOWN for name in names)
-        if now - began > (LONGEST_S if unknown and not observer.settled else WATCH_S):
+        if now - began > (LONGEST_S if unknown else WATCH_S):
             return observer
         time.sleep(LOOK_S)
