@@ -26,7 +26,7 @@ from cli.objects import printable
 from cli.wire import ConversationLost
 from core.errors import ServalError
 from core.release import RELEASE
-from db.attributes import SECRET
+from db.attributes import SECRET, SECRET_COLUMNS
 from db.home import open_home
 
 #: A client that says nothing for so long after it connected has no command.
@@ -229,7 +229,8 @@ def masked(name: str, argv: list[str]) -> str:
     words = [name]
     for word in argv:
         key, equals, _ = word.partition("=")
-        secret = equals and ("password" in key.lower() or key in SECRET)
+        named = key.rstrip("+,^")  # nodech's and chtab's operators
+        secret = equals and ("password" in word.lower() or named in SECRET or named in SECRET_COLUMNS)
         words.append(f"{key}={HIDDEN}" if secret else word)
     return printable(" ".join(words))[:LONGEST_LOG]
 
