@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, u
 
 from core.errors import DefinitionError
 from db.bulk import bulk_update, chunks
-from db.checks import check_values
+from db.checks import check_key, check_values
 from db.lookup import enabled, split_list
 from db.tables import TABLES, is_of_nodes, key_names
 from db.upserts import insert_rows
@@ -67,6 +67,9 @@ def set_row(
 ) -> None:
     """Give the rows that have the values `keys` other values, or make one; `added` are items for lists."""
     check_values({**keys, **values, **added})
+    for column in key_names(table):
+        for given in (keys, values, added):
+            check_key(f"{table.name}.{column}", given.get(column, ""))
     rows = find_rows(connection, table, keys)
     stored = {column: None if value in ("", NULL) else value for column, value in values.items()}
     for column in key_names(table):

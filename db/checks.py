@@ -7,6 +7,8 @@ from core.errors import DefinitionError
 from db.attributes import HIDDEN_VALUE, PLAIN, SITE_OBJECT
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:+-]{0,127}")
+#: A row's keys may be so long, each.
+KEY_BYTES = 1_000
 #: Of objects that no noderange names: files and the like too.
 PLAIN_NAME = re.compile(r"[^\s,=:#\x00-\x1f\x7f][^\s,=\x00-\x1f\x7f]{0,254}")
 
@@ -39,6 +41,13 @@ def check_value(what: str, value: str) -> None:
             "lsdef --show-secrets and tabdump show the real one."
         )
     check_text(what, value)
+
+
+def check_key(what: str, value: str) -> None:
+    """Raise DefinitionError for a value that cannot name a row: PostgreSQL's indexes end at 2,704 bytes."""
+    check_text(what, value)
+    if len(value.encode()) > KEY_BYTES:
+        raise DefinitionError(f"{what[:80]!r}: {len(value.encode()):,} bytes are too long for a key.")
 
 
 def check_text(what: str, value: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, not
 
 from core.errors import DefinitionError
 from db.bulk import bulk_insert
-from db.checks import check_text, check_value
+from db.checks import check_key, check_text, check_value
 from db.logs import log_table, records
 from db.tables import DOCS, SITE_KEYS, TABLES, key_names
 
@@ -162,6 +162,8 @@ def checked(table: Table, columns: list[str], values: list[str], number: int) ->
         check_value(f"{table.name}.{name}, line {number}", value)
         row[name] = value or None
     keys = key_names(table)
+    for key in keys:
+        check_key(f"{table.name}.{key}, line {number}", row[key] or "")
     if row[keys[0]] is None:
         raise DefinitionError(f"Table {table.name}, line {number}: no {keys[0]}; nothing is restored.")
     for key in keys[1:]:

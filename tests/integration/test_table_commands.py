@@ -322,6 +322,16 @@ def test_interfaces_have_values_of_their_own(shell: Shell) -> None:
     assert "not a valid attribute" in shell.run("chdef n1 nosuch.eth0=1").err
 
 
+def test_a_megabyte_is_a_value_and_no_key(shell: Shell) -> None:
+    much = "".join(chr(33 + (number * 7919) % 90) for number in range(1_000_000)).replace("|", "x")
+    assert shell.call("chtab", ["key=big", f"site.value={much}"]).status == 0
+    assert shell.ok("gettab key=big site.value") == f"{much}\n"
+    answer = shell.call("chtab", [f"key={much.replace(',', '').replace('=', '')}", "site.value=1"])
+    assert (answer.status, "too long for a key" in answer.err, len(answer.err) < 500) == (1, True, True)
+    (shell.cwd / "passwd.csv").write_text(f"#key,username\nx,{'u' * 5_000}\n")
+    assert "line 2" in shell.run("tabrestore passwd.csv").err
+
+
 def test_cabling_has_rows_of_its_own(shell: Shell) -> None:
     shell.ok("chdef n1 switch=s1 switchport=1")
     shell.ok("chdef n1 switchport=2")
