@@ -24,7 +24,7 @@ from drivers import leases, wake
 from routing.asking import Asked, new_job
 
 #: Actions that ask before they take down more than site.confirmnodes nodes.
-CONFIRMED = frozenset({Action.OFF, Action.RESET, Action.CYCLE, Action.BOOT})
+CONFIRMED = frozenset({Action.OFF, Action.RESET, Action.CYCLE, Action.BOOT, Action.SUSPEND})
 CONFIRM_NODES = 50
 
 POWER_WORDS = "|".join([*(action.value for action in Action), *ALIASES])

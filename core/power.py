@@ -20,6 +20,8 @@ class Action(StrEnum):
     BOOT = "boot"
     CYCLE = "cycle"
     NMI = "nmi"
+    SUSPEND = "suspend"
+    WAKE = "wake"
     STAT = "stat"
 
 
@@ -36,9 +38,11 @@ class Control(StrEnum):
     RESET = "reset"
     NMI = "nmi"
     SOFTOFF = "softoff"
+    SUSPEND = "suspend"
+    WAKE = "wake"
 
 
-#: IPMI chassis control codes (IPMI 2.0 table 28-4).
+#: IPMI chassis control codes (IPMI 2.0 table 28-4); it has none for suspend and wake.
 CONTROL_CODE = {
     Control.OFF: 0,
     Control.ON: 1,
@@ -47,6 +51,9 @@ CONTROL_CODE = {
     Control.NMI: 4,
     Control.SOFTOFF: 5,
 }
+
+#: xCAT's words.
+OFF_CANNOT_SUSPEND = "System is off, cannot be suspended"
 
 #: What may be sent again without harm; `setboot` is the boot device of rsetboot.
 REPEATABLE = frozenset({"on", "off", "softoff", "setboot"})
@@ -65,6 +72,13 @@ class Send:
 
     control: Control
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """It cannot be done to a node in this state; `reason` is what is printed."""
+
+    reason: str
 
 
 def parse_action(word: str) -> Action:
@@ -91,7 +105,7 @@ def may_repeat(sent: str) -> bool:
     return sent in REPEATABLE
 
 
-def decide(action: Action, powered: bool) -> Done | Send:
+def decide(action: Action, powered: bool) -> Done | Send | Refuse:
     """What `action` does to a node whose chassis says `powered`."""
     state = "on" if powered else "off"
     match action:
@@ -111,3 +125,7 @@ def decide(action: Action, powered: bool) -> Done | Send:
             return Send(Control.CYCLE, "cycle")
         case Action.NMI:
             return Send(Control.NMI, "nmi")
+        case Action.SUSPEND:
+            return Send(Control.SUSPEND, "suspend") if powered else Refuse(OFF_CANNOT_SUSPEND)
+        case Action.WAKE:
+            return Send(Control.WAKE, "wake")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from core.bootdev import INACTIVE, LABEL, SELECTOR, BootDevice, BootRequest
-from core.power import CONTROL_CODE, Action, Done, decide
+from core.power import CONTROL_CODE, Action, Done, Refuse, decide
 from drivers.bmc.contract import Command
 
 
@@ -92,6 +92,8 @@ class Order(Protocol):
     """One command as a read and a judgement of its answer."""
 
     read: Request
+    #: Whether IPMI has such a command; when not, nothing is asked and `judge` is never called.
+    offered: bool
 
     def judge(self, data: bytes) -> Done | Plan | None:
         """What the answer means; None when it is too short to mean anything."""
@@ -104,12 +106,14 @@ class PowerOrder:
 
     def __init__(self, action: Action) -> None:
         self._action = action
+        self.offered = action not in (Action.SUSPEND, Action.WAKE)
 
     def judge(self, data: bytes) -> Done | Plan | None:
         """Bit 0 of the first byte is the power state (section 28.2)."""
         if not data:
             return None
         decision = decide(self._action, bool(data[0] & 1))
+        assert not isinstance(decision, Refuse), "only suspend is refused, and IPMI offers none"
         if isinstance(decision, Done):
             return decision
         control = Request(0, 2, bytes((CONTROL_CODE[decision.control],)))
@@ -120,6 +124,7 @@ class BootOrder:
     """A boot device request."""
 
     read = READ_BOOT
+    offered = True
 
     def __init__(self, request: BootRequest) -> None:
         self._request = request

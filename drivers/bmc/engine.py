@@ -288,6 +288,9 @@ class _Loop:
         if endpoint is None:
             self._answer(batch, Replies(target).no_address(target.address, target.port))
             return
+        if not batch.order.offered:
+            self._answer(batch, Replies(target).unsupported())
+            return
         sock, sockaddr = endpoint
         session = Session(target, batch.order, batch.timing, self._pace, batch, sock, sockaddr)
         batch.sessions[target.node] = session

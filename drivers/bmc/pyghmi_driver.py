@@ -123,6 +123,8 @@ class PyghmiDriver:
         """Log in, read and judge; None when the gate was asked."""
         if endpoint_of(target) is None:
             return talk.replies.no_address(target.address, target.port)
+        if not batch.order.offered:
+            return talk.replies.unsupported()
         deadline = monotonic() + batch.timing.deadline_s
         try:
             talk.session = _log_in(target, deadline)

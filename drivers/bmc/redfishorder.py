@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.bootdev import INACTIVE, LABEL, SELECTOR, BootDevice, BootRequest
-from core.errors import BmcRefused
-from core.power import Action, Control, Done, Send, decide
+from core.errors import BmcRefused, UnsupportedAction
+from core.power import Action, Control, Done, Refuse, Send, decide
 
 Document = Mapping[str, Any]
 
@@ -23,7 +23,11 @@ RESET_TYPES = {
     Control.RESET: ("ForceRestart",),
     Control.CYCLE: ("PowerCycle",),
     Control.NMI: ("Nmi",),
+    Control.SUSPEND: ("Suspend",),
+    Control.WAKE: ("Resume",),
 }
+#: Few services know these: they are sent only where the service names them.
+SELDOM = frozenset({Control.SUSPEND, Control.WAKE})
 BOOT_TARGETS = {
     BootDevice.NET: "Pxe",
     BootDevice.HD: "Hdd",
@@ -95,13 +99,16 @@ def choose_system(members: object) -> str:
 
 
 def power(action: Action, system: Document) -> Done | Send:
-    """What the power state of the system asks for. Raises BmcRefused when it tells none."""
+    """What the power state of the system asks for. Raises BmcRefused when it forbids that, or is not told."""
     state = dig(system, "PowerState")
     powered = _POWERED.get(state) if isinstance(state, str) else None
     if powered is None:
         raise BmcRefused(f"the Redfish service tells no power state: {str(state)[:40]!r}")
     # A node that is going down is on for every action but the one that wants it to stay on.
-    return decide(action, powered and not (action is Action.ON and state == "PoweringOff"))
+    decision = decide(action, powered and not (action is Action.ON and state == "PoweringOff"))
+    if isinstance(decision, Refuse):
+        raise BmcRefused(decision.reason)
+    return decision
 
 
 def reset_of(system: Document) -> Reset:
@@ -124,8 +131,13 @@ def allowed_by_info(info: Document) -> list[str] | None:
 
 
 def reset_change(send: Send, path: str, allowed: Collection[str] | None) -> Change:
-    """The POST that carries out `send`. Raises BmcRefused with the allowed values."""
+    """The POST that carries out `send`. Raises BmcRefused or UnsupportedAction with what is allowed."""
     wanted = RESET_TYPES[send.control]
+    if allowed is None and send.control in SELDOM:
+        raise UnsupportedAction(
+            "Invalid or unsupported command: the service does not say which reset types it allows, "
+            f"and few allow {wanted[0]}"
+        )
     reset_type = _allowed(wanted, allowed, "reset type")
     return Change(send.control.value, "POST", path, {"ResetType": reset_type}, send.value)
 

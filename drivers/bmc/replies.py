@@ -2,7 +2,7 @@
 
 import ipaddress
 
-from core.errors import BmcAuthError, BmcRefused, BmcSilent, NoBmcAddress
+from core.errors import BmcAuthError, BmcRefused, BmcSilent, NoBmcAddress, UnsupportedAction
 from core.power import may_repeat
 from drivers.bmc.chassis import DOUBTFUL, meaning
 from drivers.bmc.contract import Reply, Target, Timing, Verdict
@@ -55,6 +55,12 @@ class Replies:
     def refused(self, reason: str, sent: str = "") -> Reply:
         """The BMC understood and said no."""
         return Reply(self._node, Verdict.NODE, f"{reason} ({self._bmc})", BmcRefused.__name__, sent)
+
+    def unsupported(self) -> Reply:
+        """IPMI has no such command; the words before the colon are xCAT's."""
+        advice = "IPMI can neither suspend nor wake; where the BMC speaks Redfish, set nodehm.power=redfish"
+        text = f"Invalid or unsupported command ({self._bmc}): {advice}"
+        return Reply(self._node, Verdict.NODE, text, UnsupportedAction.__name__)
 
     def completed(self, code: int, sent: str) -> Reply:
         """A completion code other than 0 for a command that changes the node."""

@@ -14,7 +14,7 @@ from sqlalchemy import delete, select
 from core.errors import UnavailableError
 from core.jobspec import JobSpec, Pace, from_text
 from core.lease import Lease, Reading
-from core.power import Action, Done, changes_state, decide
+from core.power import Action, Done, Refuse, changes_state, decide
 from core.states import JobState, NodeState, Outcome
 from db import attempts, jobs
 from db.attempts import Report
@@ -30,7 +30,7 @@ SILENT_DEADLINE_S = 3.0
 BEAT_S = 0.5
 TURN_S = 0.25
 #: Said here once more, so that a slip in core/power.py is seen.
-ONCE = frozenset({"reset", "cycle", "nmi"})
+ONCE = frozenset({"reset", "cycle", "nmi", "suspend", "wake"})
 Steps = Generator[None, None, None]
 
 
@@ -107,6 +107,8 @@ class Conversation:
             return self._end(node, Verdict.WAY, "BMC did not answer")
         decided = decide(self.action, stage.bmcs.powered.get(node, False))
         yield
+        if isinstance(decided, Refuse):
+            return self._end(node, Verdict.NODE, decided.reason)
         if isinstance(decided, Done):
             stage.bmcs.needless.add((self.held.claimed.job, node))
             return self._end(node, Verdict.OK, decided.value)

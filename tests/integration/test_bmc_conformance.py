@@ -86,6 +86,21 @@ def test_refused_in_this_state(driver: Driver, sim: SimControl, target: Target, 
     assert reply.text.startswith("Command not supported in present state")
 
 
+@pytest.mark.parametrize("action", [Action.SUSPEND, Action.WAKE])
+@pytest.mark.parametrize("powered", [True, False])
+def test_what_ipmi_has_not_is_refused_without_a_session(
+    driver: Driver, sim: SimControl, target: Target, action: Action, powered: bool
+) -> None:
+    sim.power(BASE, powered)
+    gate = RecordingGate()
+    reply = run(driver, action, [target], gate=gate)["n1"]
+    assert (reply.verdict, reply.error, reply.sent) == (Verdict.NODE, "UnsupportedAction", "")
+    assert reply.text.startswith(f"Invalid or unsupported command (BMC {BASE}): ")
+    assert "nodehm.power=redfish" in reply.text
+    assert not gate.requests
+    assert sim.counters(BASE)[BASE]["datagrams"] == 0
+
+
 def test_boot_device(driver: Driver, sim: SimControl, target: Target) -> None:
     labels = {
         BootDevice.NET: "Network", BootDevice.HD: "Hard Drive", BootDevice.CD: "CD/DVD",

@@ -158,11 +158,12 @@ def test_password_must_be_changed(driver: RedfishDriver, there: Target, state: S
 @pytest.mark.parametrize(
     "fault", [hang, hang_up, after(hang), raw(b"HTTP/1.1 "), raw(b"\0\1nonsense\r\n\r\n")]
 )
-@pytest.mark.parametrize("action", [Action.RESET, Action.CYCLE, Action.NMI])
+@pytest.mark.parametrize("action", [Action.RESET, Action.CYCLE, Action.NMI, Action.SUSPEND, Action.WAKE])
 def test_no_answer_to_a_reset(
     driver: RedfishDriver, there: Target, state: State, action: Action, fault: Fault
 ) -> None:
     state.faults[POST] = fault
+    state.allowed = ["ForceRestart", "PowerCycle", "Nmi", "Suspend", "Resume"]
     gate = RecordingGate()
     reply = run(driver, action, [there], QUICK, gate)["n1"]
     assert (reply.verdict, reply.sent, reply.error) == (Verdict.LOST, action.value, "BmcSilent")
@@ -263,6 +264,32 @@ def test_allowed_values_are_looked_at_first(
     assert "does not offer the reset type ForceRestart; it allows: ForceOff, On" in reply.text
     assert not gate.requests
     assert ask(driver, there, Action.OFF).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(("action", "reset_type"), [(Action.SUSPEND, "Suspend"), (Action.WAKE, "Resume")])
+def test_suspend_and_wake_where_the_service_names_them(
+    driver: RedfishDriver, there: Target, state: State, action: Action, reset_type: str
+) -> None:
+    reply = ask(driver, there, action)
+    assert (reply.verdict, reply.error, reply.sent) == (Verdict.NODE, "UnsupportedAction", "")
+    assert reply.text.startswith("Invalid or unsupported command: ")
+    state.allowed = ["On", "ForceOff"]
+    reply = ask(driver, there, action)
+    assert (reply.verdict, reply.error, reply.sent) == (Verdict.NODE, "BmcRefused", "")
+    assert f"does not offer the reset type {reset_type}; it allows: ForceOff, On" in reply.text
+    assert not state.bodies
+    state.allowed.append(reset_type)
+    reply = ask(driver, there, action)
+    assert (reply.verdict, reply.text, reply.sent) == (Verdict.OK, action.value, action.value)
+    assert state.bodies == [{"ResetType": reset_type}]
+
+
+def test_a_node_that_is_off_is_not_suspended(driver: RedfishDriver, there: Target, state: State) -> None:
+    state.allowed, state.powered = ["Suspend"], False
+    reply = ask(driver, there, Action.SUSPEND)
+    assert (reply.verdict, reply.error, reply.sent) == (Verdict.NODE, "BmcRefused", "")
+    assert reply.text.startswith("System is off, cannot be suspended (BMC ")
+    assert not state.bodies
 
 
 def test_force_on_where_on_is_not_offered(driver: RedfishDriver, there: Target, state: State) -> None:

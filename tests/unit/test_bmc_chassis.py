@@ -59,6 +59,14 @@ def test_power() -> None:
     assert (plan.sends, plan.value, plan.requests[0].data) == ("on", "on", b"\x01")
 
 
+@pytest.mark.parametrize(("command", "offered"), [
+    (Action.SUSPEND, False), (Action.WAKE, False), (Action.STAT, True), (Action.NMI, True),
+    (BootRequest(BootDevice.STAT), True),
+])  # fmt: skip
+def test_ipmi_has_neither_suspend_nor_wake(command: Action | BootRequest, offered: bool) -> None:
+    assert order_of(command).offered is offered
+
+
 def test_completion_codes() -> None:
     assert meaning(0xCC) == "Invalid data field in request"
     assert meaning(0x93) == "Unknown IPMI error 93h"
