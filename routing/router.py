@@ -10,7 +10,8 @@ from typing import Any
 from core.errors import UnavailableError
 from db.engine import Engine, open_engine, reading
 from db.home import Home, open_home
-from drivers.leases import connect, read_all
+from drivers.leases import ages, connect, read_all
+from routing.liveness import LIFE_S, answers
 from routing.pools import pools_of
 
 #: Where jobs themselves wait for the management node.
@@ -44,13 +45,19 @@ def queues_for(node: str) -> list[str]:
 
 
 def first_live(queues: Sequence[str]) -> str:
-    """The first of these service nodes that has a lease; raises UnavailableError when none has."""
+    """The queue of the first of these service nodes that has beaten within a life, by its own name.
+
+    Raises UnavailableError when none has. The supervisor does not ask here: it watches (routing/liveness.py).
+    """
     home, _ = _here()
-    leases = read_all(connect(home.broker_url() or ""))
+    with connect(home.broker_url() or "") as client:
+        leases = read_all(client)
+        young = {name for name, age in ages(client, list(leases)).items() if age < LIFE_S}
     for queue in queues:
-        if queue in leases:
-            return queue
-    raise UnavailableError(f"no service node of {','.join(queues)} has a lease; see: serval sn")
+        for name in sorted(young):
+            if answers(leases[name], queue):
+                return name
+    raise UnavailableError(f"no service node of {','.join(queues)} gives a sign of life; see: serval sn")
 
 
 @cache
