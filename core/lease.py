@@ -36,6 +36,8 @@ class Lease:
     aliases: tuple[str, ...] = ()
     #: Whether it reached the database at its last try.
     database_ok: bool = True
+    #: Its wall clock at this beat, seconds since 1970, for `serval check` alone; 0 when it does not tell.
+    at: float = 0.0
     #: Figures for `serval sn`: attempts running, BMC sessions open and the like.
     load: Mapping[str, float] = field(default_factory=dict)
 
@@ -67,6 +69,7 @@ def from_text(name: str, text: str) -> Lease:
             role=str(told.get("role", "sn")),
             aliases=tuple(str(alias) for alias in listed(told.get("aliases"))),
             database_ok=told.get("database_ok", True) is True,
+            at=figures({"at": told.get("at")}).get("at", 0.0),
             load=figures(told.get("load")),
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:

@@ -56,6 +56,15 @@ def apply(value: str, node: str) -> str:
     return node[: match.start()] + _fill(rule, groups, value) + node[match.end() :]
 
 
+def matches(value: str, node: str) -> bool:
+    """Whether the pattern of a stored value is found in the node's name; a value without one holds for all.
+
+    DefinitionError: the value has the shape of a rule but cannot be read.
+    """
+    rule = _parse(value)
+    return rule is None or rule.pattern is None or rule.pattern.search(node) is not None
+
+
 @lru_cache(maxsize=4096)
 def _parse(value: str) -> _Rule | None:
     """The rule in a value, None when it is plain text."""

@@ -41,6 +41,11 @@ class DatabaseNodes:
         """Every group: those that nodes carry, and those in the nodegroup table."""
         return {*self._members, *self._groups}
 
+    def membergroups(self) -> dict[str, list[str]]:
+        """The groups that each group holds, of those that hold some."""
+        said = ((name, split_list(values.get("membergroups"))) for name, values in self._groups.items())
+        return {name: held for name, held in said if held}
+
     def values(self, table: str, column: str) -> Mapping[str, str] | None:
         """The effective value of every node that has one; None: no such table or column of nodes."""
         if not is_of_nodes(table) or column not in TABLES[table].c:

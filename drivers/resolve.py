@@ -14,6 +14,8 @@ class Resolver:
     """Remembers what it found; numeric addresses cost nothing. Not for several threads at once."""
 
     def __init__(self) -> None:
+        #: Names of the last look-up that nobody answered in time.
+        self.late: frozenset[str] = frozenset()
         self._known: dict[str, str] = {}
         self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="resolve")
 
@@ -25,10 +27,15 @@ class Resolver:
         done, late = wait(futures, timeout=PATIENCE_S)
         for future in late:
             future.cancel()
+        self.late = frozenset(futures[future] for future in late)
         for future in done:
             if address := future.result():
                 self._known[futures[future]] = address
         return found | {host: self._known[host] for host in hosts if host in self._known}
+
+    def close(self) -> None:
+        """End the threads as soon as the look-ups in hand end; nothing can be asked afterwards."""
+        self._lookers.shutdown(wait=False, cancel_futures=True)
 
     def forget(self) -> None:
         """Look every name up again from now on."""

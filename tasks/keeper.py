@@ -148,6 +148,7 @@ class Keeper:
                 role="mn" if self.is_mn else "sn",
                 aliases=aliases if self.is_mn or self.home.name in aliases else (),
                 database_ok=self._database_ok,
+                at=time.time(),
                 load={"children": float(os.cpu_count() or 1), "pid": float(os.getpid())},
             )
             try:

@@ -1,0 +1,55 @@
+"""Findings about the hosts that do the work, from their leases: life, release, clock (PROTOCOL 8 and 21).
+
+A lease tells the wall clock of its last beat, which may be half a second old; smaller differences than
+CLOCK_S say nothing.
+"""
+
+from collections.abc import Iterator
+
+from core.checks.cluster import Cluster, Finding, Level, word
+
+#: Seconds that two clocks may differ: logs stay readable, and certificates are judged alike.
+CLOCK_S = 5.0
+
+
+def leases_can_be_read(cluster: Cluster) -> Iterator[Finding]:
+    """Redis is missing: nothing is known of the service nodes, and no job runs."""
+    if cluster.no_leases:
+        sentence = f"service nodes, their releases and their clocks were not checked: {cluster.no_leases}"
+        yield Finding(Level.ERROR, "Redis", sentence, "serval up")
+
+
+def members_are_live(cluster: Cluster) -> Iterator[Finding]:
+    """A management or service node that cannot be given work."""
+    for name, member in cluster.members.items():
+        if not member.live:
+            mend = "serval up" if name == cluster.mn else f"ssh {word(name)} serval worker"
+            yield Finding(Level.ERROR, name, member.reason.removeprefix(f"{name} "), mend)
+
+
+def members_have_joined(cluster: Cluster) -> Iterator[Finding]:
+    """A live service node without a public key: credentials cannot be sealed for it."""
+    for name, member in cluster.members.items():
+        if member.live and not member.joined:
+            sentence = "it has not joined, its public key is not in the database: it gets no work"
+            yield Finding(Level.ERROR, name, sentence, f"ssh {word(name)} serval worker  # start it again")
+
+
+def releases_are_the_same(cluster: Cluster) -> Iterator[Finding]:
+    """A service node of another release than the management node."""
+    for name, member in cluster.members.items():
+        if member.release not in ("", cluster.release):
+            sentence = f"it runs Serval {member.release}, this management node {cluster.release}"
+            yield Finding(Level.WARNING, name, sentence, f"install Serval {cluster.release} on {word(name)}")
+
+
+def clocks_agree(cluster: Cluster) -> Iterator[Finding]:
+    """A service node whose clock differs from this host's."""
+    for name, member in cluster.members.items():
+        if member.live and member.ahead is not None and abs(member.ahead) > CLOCK_S:
+            way = "ahead of" if member.ahead > 0 else "behind"
+            sentence = f"its clock is {abs(member.ahead):.0f} s {way} this management node's"
+            yield Finding(Level.WARNING, name, sentence, f"ssh {word(name)} chronyc makestep")
+
+
+CHECKS = (leases_can_be_read, members_are_live, members_have_joined, releases_are_the_same, clocks_agree)
