@@ -53,7 +53,7 @@ test-e2e-postgres:
 demo: venv ## a cluster in a box: 200 BMCs, two service nodes, one of them killed
 	$(BIN)/python -m lab.demo $(ARGS)
 
-bench: venv packages ## nodes a second for 100, 1,000 and 10,000 BMCs, beside ipmipower
+bench: venv packages ## speed and cost for 1 to 10,000 BMCs, beside other ways: docs/benchmarks.md
 	$(BIN)/python -m bench $(ARGS)
 
 bench-definitions: venv packages ## definition commands on 10,000 nodes, on both databases

@@ -144,7 +144,7 @@ class Box:
         """Service nodes, and the BMCs as nodes: half in compute1 (sn1,sn2), half in compute2 (sn2,sn1)."""
         half = self.bmcs // 2
         width = len(str(self.bmcs))
-        address = f"|n(\\d+)|127.1.(($1)/256).(($1)%256):{self._port}|"
+        address = f"|n(\\d+)|127.(1+($1)/65536).((($1)/256)%256).(($1)%256):{self._port}|"
         self.must("mkdef", "-t", "node", "-o", ",".join(self.sns), "groups=service,all", "servicenode=mn1")
         self.must("chdef", "-t", "group", "-o", "service", "setuptftp=1")
         for group, first, last in (("compute1", 1, half), ("compute2", half + 1, self.bmcs)):

@@ -42,10 +42,12 @@ def _place() -> Path | None:
 class PostgresServer:
     """Started by `start`, ended by `stop`; databases are made from templates."""
 
-    def __init__(self, programs: Path, settings: Mapping[str, str] = SETTINGS) -> None:
+    def __init__(
+        self, programs: Path, settings: Mapping[str, str] = SETTINGS, place: Path | None = None
+    ) -> None:
         self._programs = programs
         self._settings = settings
-        self._home = Path(tempfile.mkdtemp(prefix="serval-postgres-", dir=_place()))
+        self._home = Path(tempfile.mkdtemp(prefix="serval-postgres-", dir=place or _place()))
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -55,6 +57,11 @@ class PostgresServer:
         """The SQLAlchemy URL of a database, password and all."""
         made = URL.create("postgresql+psycopg2", "serval", PASSWORD, "127.0.0.1", self.port, database)
         return made.render_as_string(hide_password=False)
+
+    @property
+    def pid(self) -> int:
+        """Its main process; 0 when it does not run."""
+        return self._process.pid if self._process else 0
 
     def start(self) -> None:
         """Make the data directory and run the server."""
