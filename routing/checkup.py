@@ -1,6 +1,6 @@
 """The values that `serval check` judges (core/checks), read in a few queries for any number of nodes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from core.bmcaccess import COLUMNS
@@ -13,7 +13,7 @@ from core.release import RELEASE
 from db import members
 from db.definitions import read_rows
 from db.engine import Connection
-from db.lookup import Unreadable, Values, effective, own_rows, site_values
+from db.lookup import Unreadable, effective, own_rows, site_values
 from db.nodes import DatabaseNodes
 from db.tables import TABLES, is_of_nodes, key_names
 from drivers.interfaces import read_networks
@@ -44,9 +44,9 @@ def gather(connection: Connection, mn: str) -> Cluster:
     """What the database says. Everything else, names and leases, is still to be looked up."""
     source = DatabaseNodes(connection)
     groups = source.nodes()
-    rules = _group_rules(connection, source.group_names())
+    written = _written(connection)
     unreadable: Unreadable = {}
-    nodes = effective(connection, _with_columns(rules), None, unreadable)
+    nodes = effective(connection, _with_columns(key for _, key in written), None, unreadable)
     service_nodes = [
         node for node, values in nodes.items() if any(key.startswith("servicenode.") for key in values)
     ]
@@ -61,7 +61,7 @@ def gather(connection: Connection, mn: str) -> Cluster:
         networks=read_rows(connection, "network"),
         membergroups=source.membergroups(),
         osimages=frozenset(read_rows(connection, "osimage")),
-        rules=rules | _own_rules(connection, nodes),
+        written=written,
         unreadable=unreadable,
         addresses_of={
             node: [line.ip for line in node_lines(node, values, "", full_first=False)]
@@ -71,35 +71,22 @@ def gather(connection: Connection, mn: str) -> Cluster:
     )
 
 
-def _group_rules(connection: Connection, names: set[str]) -> dict[tuple[str, str], str]:
-    """The regex values of groups, in any table."""
+def _written(connection: Connection) -> dict[tuple[str, str], str]:
+    """What is written for nodes and groups, of all tables the columns in which somebody has a regex value."""
     tables = {
         name: [column.name for column in table.columns if column.name not in key_names(table)]
         for name, table in TABLES.items()
         if is_of_nodes(name) and name != "nodelist"
     }
-    return _rules(own_rows(connection, tables, names))
+    rows = own_rows(connection, tables)
+    columns = {key for row in rows.values() for key, text in row.items() if is_regex(text)}
+    return {(one, key): row[key] for one, row in rows.items() for key in columns & row.keys()}
 
 
-def _own_rules(connection: Connection, nodes: Mapping[str, Values]) -> dict[tuple[str, str], str]:
-    """The regex values that nodes have of their own, of those that have their name for a value."""
-    suspects = [node for node, values in nodes.items() if node in values.values()]
-    return _rules(own_rows(connection, WANTED, suspects)) if suspects else {}
-
-
-def _rules(rows: Mapping[str, Values]) -> dict[tuple[str, str], str]:
-    return {
-        (owner, key): value
-        for owner, values in rows.items()
-        for key, value in values.items()
-        if is_regex(value)
-    }
-
-
-def _with_columns(rules: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """The columns to read: those that the checks need, and every other one that some rule fills."""
+def _with_columns(keys: Iterable[str]) -> dict[str, list[str]]:
+    """The columns to read: those that the checks need, and these."""
     wanted = {table: list(columns) for table, columns in WANTED.items()}
-    for _, key in rules:
+    for key in sorted(set(keys)):
         table, _, column = key.partition(".")
         if column not in wanted.setdefault(table, []):
             wanted[table].append(column)

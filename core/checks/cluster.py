@@ -75,8 +75,8 @@ class Cluster:
     #: nodegroup.membergroups of every group that has some.
     membergroups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     osimages: frozenset[str] = frozenset()
-    #: (node or group, `table.column`) to a regex value as it is written.
-    rules: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    #: (node or group, `table.column`) to the value as it is written, of columns with a regex value somewhere.
+    written: Mapping[tuple[str, str], str] = field(default_factory=dict)
     #: (node, `table.column`) to the sentence that says why its value cannot be read.
     unreadable: Mapping[tuple[str, str], str] = field(default_factory=dict)
     #: Names that were looked up: those with an address, those without, those that nobody answered in time.

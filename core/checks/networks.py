@@ -94,10 +94,12 @@ def _addresses(cluster: Cluster, name: str) -> list[str]:
 
 
 def _mn_networks(cluster: Cluster) -> list[Network]:
-    """Those that this host is on, and those of the tables that site.master is in."""
-    master = parsed(cluster.address(cluster.site.get("master", "")) or cluster.site.get("master", ""))
+    """Those that this host is on, and those that the tables have its own address or site.master in."""
+    master = cluster.site.get("master", "")
+    texts = (master, cluster.address(master), cluster.address(cluster.mn))
+    addresses = [one for text in texts if (one := parsed(text))]
     own: list[Network] = [ip_network(text) for text in cluster.mn_networks]
-    return own + [net for net in cluster.subnets.values() if master is not None and master in net]
+    return own + [net for net in cluster.subnets.values() if any(one in net for one in addresses)]
 
 
 def service_nodes_share_a_network_with_the_mn(cluster: Cluster) -> Iterator[Finding]:

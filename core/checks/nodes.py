@@ -134,22 +134,22 @@ def regex_values_can_be_read(cluster: Cluster) -> Iterator[Finding]:
 
 def regex_values_apply(cluster: Cluster) -> Iterator[Finding]:
     """A regex value whose pattern does not match the name of a node: the name itself becomes the value."""
-    columns = {key for _, key in cluster.rules}
+    columns = {key for _, key in cluster.written}
     pairs = []
     for node, values in cluster.nodes.items():
         for key in columns:
             if values.get(key) != node:
                 continue
             owners = (node, *cluster.groups.get(node, ()))
-            owner = next((one for one in owners if (one, key) in cluster.rules), None)
-            if owner is not None and not regexattr.matches(cluster.rules[owner, key], node):
+            owner = next((one for one in owners if (one, key) in cluster.written), None)
+            if owner is not None and not regexattr.matches(cluster.written[owner, key], node):
                 pairs.append(((owner, key), node))
     for (owner, key), nodes in gathered(pairs):
         yield Finding(
             Level.WARNING,
             nodes,
             f"the regex value of {key} that {owner} has does not match the name, which becomes the value",
-            f"nodech {word(owner)} {key}=VALUE",
+            f"{'nodech' if owner in cluster.nodes else 'nodegrpch'} {word(owner)} {key}=VALUE",
         )
 
 

@@ -26,10 +26,9 @@ def pool_members_are_nodes(cluster: Cluster) -> Iterator[Finding]:
 
 def pool_members_are_service_nodes(cluster: Cluster) -> Iterator[Finding]:
     """A node in a servicenode list that has no row in the servicenode table."""
-    there = {short(name) for name in cluster.nodes}
+    strangers = {short(name) for name in cluster.nodes} - cluster.known
     pairs = ((name, node) for node, names in cluster.lists.items() for name in names)
-    strangers = (pair for pair in pairs if short(pair[0]) in there - cluster.known)
-    for name, nodes in gathered(strangers):
+    for name, nodes in gathered(pair for pair in pairs if short(pair[0]) in strangers):
         yield Finding(
             Level.ERROR,
             nodes,

@@ -230,10 +230,11 @@ def test_a_regex_value_that_cannot_be_read() -> None:
 
 def test_a_regex_value_that_does_not_match() -> None:
     rules = {("compute", "vpd.serial"): r"|node(\d+)|S($1)|", ("far", "vpd.serial"): "|.*|x|"}
-    cluster = broken("n1", {"vpd.serial": "n1"}, rules=rules)
-    assert told(cluster, "regex_values_apply") == ("warning", "n1", "nodech compute vpd.serial=VALUE")
+    cluster = broken("n1", {"vpd.serial": "n1"}, written=rules)
+    assert told(cluster, "regex_values_apply") == ("warning", "n1", "nodegrpch compute vpd.serial=VALUE")
     own = {("n1", "vpd.serial"): "|n(.*)|n($1)|", **rules}
-    assert list(findings(replace(cluster, rules=own))) == []
+    assert list(findings(replace(cluster, written=own))) == []
+    assert list(findings(replace(cluster, written={**rules, ("n1", "vpd.serial"): "n1"}))) == []
 
 
 @pytest.mark.parametrize("image", ["", "gone"])
