@@ -29,7 +29,7 @@ from db.schema import open_database
 
 __all__ = ["chdef", "lsdef", "mkdef", "rmdef"]
 
-PARTLY = "Error: One or more errors occured when attempting to create or modify xCAT object definitions."
+PARTLY = "Error: One or more errors occurred when attempting to create or modify xCAT object definitions."
 #: Type to definitions.
 Asked = dict[str, Definitions]
 

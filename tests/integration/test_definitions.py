@@ -22,7 +22,7 @@ Object name: node01
     servicenode=sn1,sn2
 """
 ONE = "1 object definitions have been created or modified.\n"
-PARTLY = "Error: One or more errors occured when attempting to create or modify xCAT object definitions.\n"
+PARTLY = "Error: One or more errors occurred when attempting to create or modify xCAT object definitions.\n"
 
 
 @pytest.fixture
