@@ -11,6 +11,7 @@ from core.hostsfile import node_lines
 from core.regexattr import is_regex
 from core.release import RELEASE
 from db import members
+from db.attributes import SECRET_COLUMNS
 from db.definitions import read_rows
 from db.engine import Connection
 from db.lookup import Unreadable, effective, own_rows, site_values
@@ -72,9 +73,16 @@ def gather(connection: Connection, mn: str) -> Cluster:
 
 
 def _written(connection: Connection) -> dict[tuple[str, str], str]:
-    """What is written for nodes and groups, of all tables the columns in which somebody has a regex value."""
+    """What is written for nodes and groups, of all tables the columns in which somebody has a regex value.
+
+    Passwords and the like are not read.
+    """
     tables = {
-        name: [column.name for column in table.columns if column.name not in key_names(table)]
+        name: [
+            column.name
+            for column in table.columns
+            if column.name not in key_names(table) and f"{name}.{column.name}" not in SECRET_COLUMNS
+        ]
         for name, table in TABLES.items()
         if is_of_nodes(name) and name != "nodelist"
     }

@@ -6,7 +6,8 @@ CLOCK_S say nothing.
 
 from collections.abc import Iterator
 
-from core.checks.cluster import Cluster, Finding, Level, word
+from core.checks.cluster import Cluster, Finding, Level, gathered, word
+from core.fold import fold
 
 #: Seconds that two clocks may differ: logs stay readable, and certificates are judged alike.
 CLOCK_S = 5.0
@@ -21,26 +22,29 @@ def leases_can_be_read(cluster: Cluster) -> Iterator[Finding]:
 
 def members_are_live(cluster: Cluster) -> Iterator[Finding]:
     """A management or service node that cannot be given work."""
-    for name, member in cluster.members.items():
-        if not member.live:
-            mend = "serval up" if name == cluster.mn else f"ssh {word(name)} serval worker"
-            yield Finding(Level.ERROR, name, member.reason.removeprefix(f"{name} "), mend)
+    pairs = (
+        ((name == cluster.mn, member.reason.removeprefix(f"{name} ")), name)
+        for name, member in cluster.members.items()
+        if not member.live
+    )
+    for (own, reason), names in gathered(pairs):
+        yield Finding(Level.ERROR, names, reason, "serval up" if own else f"serval worker  # on {names}")
 
 
 def members_have_joined(cluster: Cluster) -> Iterator[Finding]:
     """A live service node without a public key: credentials cannot be sealed for it."""
-    for name, member in cluster.members.items():
-        if member.live and not member.joined:
-            sentence = "it has not joined, its public key is not in the database: it gets no work"
-            yield Finding(Level.ERROR, name, sentence, f"ssh {word(name)} serval worker  # start it again")
+    lost = fold(name for name, member in cluster.members.items() if member.live and not member.joined)
+    if lost:
+        sentence = "has not joined, its public key is not in the database: it gets no work"
+        yield Finding(Level.ERROR, lost, sentence, f"serval worker  # on {lost}, started again")
 
 
 def releases_are_the_same(cluster: Cluster) -> Iterator[Finding]:
     """A service node of another release than the management node."""
-    for name, member in cluster.members.items():
-        if member.release not in ("", cluster.release):
-            sentence = f"it runs Serval {member.release}, this management node {cluster.release}"
-            yield Finding(Level.WARNING, name, sentence, f"install Serval {cluster.release} on {word(name)}")
+    pairs = ((member.release, name) for name, member in cluster.members.items())
+    for release, names in gathered(pair for pair in pairs if pair[0] not in ("", cluster.release)):
+        sentence = f"Serval {release} runs there, and {cluster.release} on this management node"
+        yield Finding(Level.WARNING, names, sentence, f"install Serval {cluster.release} on {names}")
 
 
 def clocks_agree(cluster: Cluster) -> Iterator[Finding]:

@@ -198,6 +198,11 @@ def test_hostile_values_are_quoted(shell: Shell) -> None:
     assert "mkdef 'x;rm \\x1b[2J$(id)' " in answer.out
 
 
+def test_passwords_are_not_read(shell: Shell) -> None:
+    shell.ok("nodegrpch compute 'ipmi.password=|n(|hidden|' 'switches.sshpassword=|n(|hidden|'")
+    assert shell.ok("serval check --tables") == "nothing to mend\n"
+
+
 def test_every_check_has_its_way() -> None:
     ways = {check for _, check, _ in WAYS} | {FAR}
     others = {check.__name__ for check in CHECKS} - ways

@@ -265,7 +265,7 @@ def test_a_service_node_that_is_not_live() -> None:
     cluster = members(live=False, reason="sn2 has never given a sign of life", release="", ahead=None)
     found = only(cluster, "members_are_live")
     assert (found.about, found.sentence) == ("sn2", "has never given a sign of life")
-    assert found.mend == "ssh sn2 serval worker"
+    assert found.mend == "serval worker  # on sn2"
 
 
 def test_a_service_node_that_has_not_joined() -> None:

@@ -18,6 +18,7 @@ LEASES = st.builds(
     role=st.sampled_from(["mn", "sn"]),
     aliases=st.lists(WORDS, max_size=3).map(tuple),
     database_ok=st.booleans(),
+    at=st.floats(allow_nan=False, allow_infinity=False),
     load=st.dictionaries(WORDS, st.floats(allow_nan=False, allow_infinity=False), max_size=3),
 )
 
@@ -37,6 +38,11 @@ def test_a_neighbour_of_another_release_is_understood_as_far_as_needed() -> None
 def test_numbers_that_are_none_are_left_out() -> None:
     text = '{"beat": 1, "boot": "b", "protocol": 1, "load": {"a": NaN, "b": Infinity, "c": "x", "d": 2}}'
     assert from_text("sn1", text).load == {"d": 2.0}
+
+
+@pytest.mark.parametrize("at", ['"noon"', "null", "NaN", "[]"])
+def test_a_clock_that_tells_no_time_spoils_nothing(at: str) -> None:
+    assert from_text("sn1", f'{{"beat": 1, "boot": "b", "protocol": 1, "at": {at}}}').at == 0.0
 
 
 @given(st.text(max_size=60))
