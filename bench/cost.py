@@ -4,6 +4,7 @@ import os
 import resource
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,8 @@ def compare(of: Cluster) -> str:
     measure(way, size, 1)
     before = dict(usages(of))
     for pid in before:
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
+        with suppress(FileNotFoundError, ProcessLookupError):
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
     client = resource.getrusage(resource.RUSAGE_CHILDREN)
     took = measure(way, size, 1)
     after, spent = dict(usages(of)), resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -68,12 +70,10 @@ def usages(of: Cluster) -> Iterator[tuple[int, Usage]]:
             parents[int(folder.name)] = int(stat[1])
     groups = {name: of.box.group(name) for name in ("mn1", *of.box.sns)}
     for pid in words:
-        kind = _kind(of, pid, parents, words, groups)
-        if kind:
-            try:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            kind = _kind(of, pid, parents, words, groups)
+            if kind:
                 yield pid, _usage(kind, pid)
-            except (FileNotFoundError, ProcessLookupError):
-                continue
 
 
 def _kind(
