@@ -34,7 +34,7 @@ from core.errors import DefinitionError, RequestError, ServalError, UnavailableE
 LOCK_WAIT = 10
 PG_OPTIONS = (
     f"-c synchronous_commit=on -c lock_timeout={LOCK_WAIT * 1000} "
-    "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000"
+    "-c statement_timeout=60000 -c idle_in_transaction_session_timeout=60000 -c random_page_cost=1.1"
 )
 #: A process that is frozen within a brisk transaction loses it, and its locks, before it is given up.
 PG_BRISK = "-c idle_in_transaction_session_timeout=2000"

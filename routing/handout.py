@@ -35,19 +35,21 @@ class HandOut:
         self._look_for_older(watched, view)
         if self._means.clock() < watched.rests_until:
             return
+        turns: list[Iterator[Parcel]] = []
         for (pool, tried), nodes in watched.groups().items():
             members = self._means.members(pool)
             choice = choose(members, tried, self._means.standing)
             if choice.member is not None:
-                for parcel in self._bind(watched, choice.member, choice, nodes, view):
-                    yield parcel
-                    if self._means.clock() - view.at > BUDGET_S:
-                        return
+                turns.append(self._bind(watched, choice.member, choice, nodes, view))
             elif choice.wait:
                 self._could_start(watched)
             else:
                 endings = [verdicts.exhausted(node, choice.absent, members) for node in nodes]
                 self.end_nodes(watched, endings)
+        for parcel in in_turn(turns):
+            yield parcel
+            if self._means.clock() - view.at > BUDGET_S:
+                return
 
     def end_nodes(self, watched: Watched, endings: list[Ending]) -> None:
         """Give free nodes their outcome."""
@@ -92,10 +94,11 @@ class HandOut:
         """Attempts on one service node for as many of `nodes` as it has room for."""
         queue, children = queue_of(member, watched.row.size), self._means.children(member)
         size = batch_size(len(nodes), children)
-        free = room(queue, children, view.attempts)
-        if not free:
+        if not room(queue, children, view.attempts):
             self._could_start(watched)
-        for start in range(0, min(len(nodes), size * free), size):
+        for start in range(0, len(nodes), size):
+            if not room(queue, children, view.attempts):
+                return
             parcel = self._bind_one(watched, member, queue, choice, nodes[start : start + size])
             if parcel is None:
                 return
@@ -150,3 +153,15 @@ class HandOut:
     def _paced(self, connection: Connection, watched: Watched, nodes: list[str]) -> list[str]:
         pace = watched.pace
         return nodes if pace is None else nodes[: spend(connection, pace, len(nodes), self._means.wall())]
+
+
+def in_turn(turns: Iterable[Iterator[Parcel]]) -> Iterator[Parcel]:
+    """One parcel of each, then the next of each: every service node gets its first work soon."""
+    waiting = list(turns)
+    while waiting:
+        for one in list(waiting):
+            parcel = next(one, None)
+            if parcel is None:
+                waiting.remove(one)
+            else:
+                yield parcel
