@@ -25,7 +25,7 @@ def check(argv: list[str], ctx: Context) -> int:
         description="Verify the hierarchy: pools, networks, nodes, names, service nodes.\n"
         "Each finding comes with the command that mends it. Nothing is changed.",
         epilog="Exit status: 1 when there is an error; 0 with warnings alone, or with nothing to mend.\n"
-        "docs/howto/check-a-site.md says what is checked and what is not.",
+        "docs/how-to/check-a-site.md says what is checked and what is not.",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line, one line a finding")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""`serval import-xcat`: a whole xCAT site from the files of dumpxCATdb (docs/howto/move-from-xcat.md)."""
+"""`serval import-xcat`: a whole xCAT site from the files of dumpxCATdb (docs/how-to/move-from-xcat.md)."""
 
 from cli.arguments import Parser, command
 from cli.context import Context

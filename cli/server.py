@@ -1,4 +1,4 @@
-"""`serval server`: the warm command server of an instance (docs/howto/command-server.md, docs/adr/0009).
+"""`serval server`: the warm command server of an instance (docs/how-to/command-server.md, docs/adr/0009).
 
 It has every command imported and forks one child for each that is asked. It runs no thread and holds no
 connection to the database or Redis, so it may fork at any time, and does not notice when they restart.

@@ -17,7 +17,7 @@ from db.engine import open_engine, writing
 from drivers import leases
 from drivers.services import redis as embedded
 
-#: As docs/howto/define-a-hierarchy.md has it, with addresses for everybody.
+#: As docs/how-to/define-a-hierarchy.md has it, with addresses for everybody.
 HEALTHY = r"""
 mkdef mn1 groups=all ip=10.1.0.1
 mkdef sn[1-2] groups=service,all

@@ -1,4 +1,4 @@
-"""docs/howto/define-a-hierarchy.md: every line of it runs, and the cluster is what it says."""
+"""docs/how-to/define-a-hierarchy.md: every line of it runs, and the cluster is what it says."""
 
 import re
 import textwrap
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from commands import Shell
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "howto" / "define-a-hierarchy.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "define-a-hierarchy.md"
 BLOCK = re.compile(r"^ *```\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 
 
