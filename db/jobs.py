@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -229,12 +229,6 @@ def results(connection: Connection, job_id: int, since: float | None = None) -> 
     return [NodeResult(*row) for row in connection.execute(query.order_by(job_node.c.node))]
 
 
-def pools_of(connection: Connection, job_id: int) -> dict[str, str]:
-    """node → pool as the job was asked."""
-    rows = connection.execute(select(job_node.c.node, job_node.c.pool).where(job_node.c.job_id == job_id))
-    return {row.node: row.pool for row in rows}
-
-
 def blockers(connection: Connection, job_id: int) -> dict[int, int]:
     """Older jobs that this one waits for, with the number of nodes."""
     older = job_node.alias("older")
@@ -275,9 +269,3 @@ def prune(engine: Engine, before: float) -> int:
                 connection.execute(delete(table).where(table.c.job_id.in_(gone)))
             connection.execute(delete(job).where(job.c.id.in_(gone)))
     return len(ids)
-
-
-def unstarted(connection: Connection, job_id: int) -> bool:
-    """Whether no supervisor has taken the job yet."""
-    free = or_(job.c.supervisor.is_(None))
-    return connection.scalar(select(job.c.id).where(job.c.id == job_id, free)) is not None

@@ -80,7 +80,7 @@ class Agent:
         return f"{held.ok} of {len(claimed.nodes)} ok"
 
     def close(self) -> None:
-        """Stop sending, write what is known, end the threads."""
+        """Stop sending and end the threads; what was not written is given away by the fence."""
         for held in list(self._held.values()):
             held.abandon()
         self._stop.set()
