@@ -1,7 +1,7 @@
 """SERVAL_HOME: the one directory an instance lives in, and the few settings that are not in the site table.
 
-`serval.toml` in the home, or /etc/serval/serval.toml, may set `database`, `broker` and `name`;
-SERVAL_DATABASE, SERVAL_BROKER and SERVAL_NAME override it. Everything else is a cluster setting: site table.
+`serval.toml` in the home, or /etc/serval/serval.toml, may set `database`, `broker`, `name` and `root`;
+SERVAL_DATABASE, SERVAL_BROKER … override it. Everything else is a cluster setting: site table.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from core.errors import RequestError
 
 SYSTEM_FILE = Path("/etc/serval/serval.toml")
-KEYS = ("database", "broker", "name")
+KEYS = ("database", "broker", "name", "root")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,15 @@ class Home:
     broker: str | None = field(repr=False)
     #: The name of the MN or SN that this host is.
     name: str
+    #: Folders that tables name (tftpdir, installdir …) lie below this one; several service nodes on one host
+    #: have one each.
+    root: Path = Path("/")
+
+    def host_path(self, named: str) -> Path:
+        """Where a path that a table names lies on this host. Raises RequestError when it is not absolute."""
+        if not named.startswith("/") or ".." in named.split("/") or "\0" in named:
+            raise RequestError(f"{named!r} is no absolute path without '..'")
+        return self.root / named.lstrip("/")
 
     @property
     def broker_file(self) -> Path:
@@ -83,6 +92,7 @@ def open_home(env: Mapping[str, str] | None = None) -> Home:
         database=values.get("database") or f"sqlite:///{path / 'serval.db'}",
         broker=values.get("broker"),
         name=values.get("name", "mn1"),
+        root=Path(values.get("root", "/")).absolute(),
     )
 
 

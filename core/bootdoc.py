@@ -1,0 +1,75 @@
+"""What one node shall boot: the document that nodeset writes once and every member of its pool renders.
+
+It names no service node: the server that answers the node is the one it boots from, unless noderes says
+otherwise (xcatmaster, tftpserver, nfsserver). DESIGN section 6.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+from core.errors import RequestError
+
+#: In `cmdline` and URLs: the server that answered, in each loader's own words.
+SERVER = "{server}"
+
+
+class Loader(StrEnum):
+    """Boot loaders by noderes.netboot; pxe is pxelinux."""
+
+    XNBA = "xnba"
+    GRUB2 = "grub2"
+    PXE = "pxe"
+
+
+class Way(StrEnum):
+    """What the loader does."""
+
+    #: Go on to the next boot device: the disk.
+    LOCAL = "local"
+    #: Load kernel and initrd.
+    IMAGE = "image"
+    #: Switch the machine off.
+    POWEROFF = "poweroff"
+
+
+@dataclass(frozen=True, slots=True)
+class BootDoc:
+    """The boot of one node. Paths are relative to what the SN serves over TFTP and HTTP."""
+
+    node: str
+    #: What people read, and the first line of the boot file: `boot`, `netboot debian12-x86_64-compute`.
+    state: str
+    way: Way
+    loader: Loader
+    #: x86_64 or aarch64.
+    arch: str
+    #: MAC addresses `aa:bb:cc:dd:ee:ff` that may boot, the installnic's first.
+    macs: tuple[str, ...] = ()
+    #: The node's address on its boot network; empty when unknown.
+    ip: str = ""
+    #: For `Way.IMAGE`: `tftpboot/xcat/osimage/NAME/kernel` (no leading slash), likewise the initrd.
+    kernel: str = ""
+    initrd: str = ""
+    #: Kernel arguments; `{server}` stands for the server that answered.
+    cmdline: str = ""
+    #: Fixed server (noderes without a pool); empty: the server that answered.
+    server: str = ""
+    #: Port of the HTTP server (site.httpport).
+    http_port: int = 80
+    #: noderes.tftpdir or site.tftpdir.
+    tftpdir: str = "/tftpboot"
+
+    def to_text(self) -> str:
+        """As JSON, the same for equal documents."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+def from_text(text: str) -> BootDoc:
+    """The document that `to_text` wrote. Raises RequestError when it is none."""
+    try:
+        told = json.loads(text)
+        told |= {"way": Way(told["way"]), "loader": Loader(told["loader"]), "macs": tuple(told["macs"])}
+        return BootDoc(**told)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"a boot document cannot be read: {error}") from error

@@ -1,0 +1,44 @@
+"""What a DHCP server says to one node: the document that makedhcp and nodeset write once."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from core.errors import RequestError
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpHost:
+    """One interface of a node that gets a fixed lease."""
+
+    mac: str
+    ip: str
+    #: Host name in the lease; for the installnic it is the node's name.
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpDoc:
+    """The DHCP records of one node. The boot file follows from loader and client architecture."""
+
+    node: str
+    hosts: tuple[DhcpHost, ...]
+    #: core.bootdoc.Loader value; empty: this node does not boot from the network.
+    loader: str = ""
+    #: Fixed next-server (noderes.tftpserver or xcatmaster without a pool); empty: the server that answers.
+    server: str = ""
+    #: Members of its pool, best first: later ones answer later.
+    pool: tuple[str, ...] = ()
+
+    def to_text(self) -> str:
+        """As JSON, the same for equal documents."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+def from_text(text: str) -> DhcpDoc:
+    """The document that `to_text` wrote. Raises RequestError when it is none."""
+    try:
+        told = json.loads(text)
+        hosts = tuple(DhcpHost(**host) for host in told["hosts"])
+        return DhcpDoc(**told | {"hosts": hosts, "pool": tuple(told["pool"])})
+    except (ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"a DHCP document cannot be read: {error}") from error

@@ -1,0 +1,47 @@
+"""Desired state as the service nodes get it: documents by kind and name, each with a revision (DESIGN 6).
+
+A command writes what should be; each service node makes its disk and daemons match what changed since the
+revision that it has. Equal documents are not written again, so a command that changes nothing costs nobody
+anything.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Kind(StrEnum):
+    """What a document is about."""
+
+    #: core.bootdoc, by node.
+    BOOT = "boot"
+    #: core.dhcpdoc, by node.
+    DHCP = "dhcp"
+    #: Anything that services read on the whole: `networks`, `names`, `consoles` … by that word.
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One name with what should be for it; None: this service node has nothing (more) to do with it."""
+
+    name: str
+    document: str | None
+
+
+class Keeper(Protocol):
+    """Keeps one kind of desired state on this host. Lives in drivers; knows files and daemons only."""
+
+    def revision(self) -> int:
+        """The revision that this host's files are at; 0 when nothing is there, so that all is written."""
+
+    def behind(self) -> Sequence[str]:
+        """Names whose last document could not be put into effect; they are asked for again each time."""
+
+    def apply(self, changes: Sequence[Change], revision: int) -> dict[str, str]:
+        """Put the changes into effect at once, note `revision`; name → sentence of those that failed.
+
+        Changes may hold names that are in effect already: nothing is written for them. What is written
+        becomes visible whole. Raises RequestError or UnavailableError when nothing could be done at all.
+        """
