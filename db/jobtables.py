@@ -104,6 +104,7 @@ attempt = Table(
     Column("released", Float, doc="When only silent BMCs were left; it holds no place in the queue since."),
     Column("ended", Float, doc="When it was over: all reported, or fenced."),
     Column("reason", Text, doc="Why it was fenced; NULL when it ended by itself."),
+    Column("result", Text, doc="JSON: what the service node says of its nodes, in jobs that every member does."),
     sqlite_autoincrement=True,
 )
 Index(

@@ -16,7 +16,7 @@ from db.home import open_home
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: The revision that this program's tables are at.
-HEAD = "0003"
+HEAD = "0004"
 
 
 def open_database(env: Mapping[str, str] | None = None) -> Engine:

@@ -1,0 +1,129 @@
+"""Writing what should be, once; and reading what of it a service node does not have yet (DESIGN section 6).
+
+Revisions grow with every change, and whoever writes holds `one_writer`, so what is visible up to a revision
+is all there will ever be up to it.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, case, func, null, select
+
+from core.wanted import Change
+from db.bulk import bulk_insert, chunks
+from db.wantedtables import kept, wanted
+
+#: What is wanted of one name: the service nodes that shall have it, and the document.
+Entry = tuple[Sequence[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What a `put` changed, and the newest revision of that kind."""
+
+    changed: frozenset[str]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a service node has; `problems` are names it could not do, with a sentence each."""
+
+    revision: int
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+def put(connection: Connection, kind: str, entries: Mapping[str, Entry]) -> Put:
+    """Write what differs from what is there. The caller's transaction has called `one_writer`.
+
+    Without members a document is gone: every service node that has it removes it.
+    """
+    newest = last(connection, kind)
+    known = _known(connection, kind, entries)
+    changed = []
+    for name, (members, document) in entries.items():
+        old_members, holders, old_document = known.get(name, (",", ",", ""))
+        joined = _joined(members)
+        if (joined, document) != (old_members, old_document):
+            holders = _joined(dict.fromkeys([*_split(holders), *members]))
+            changed.append((kind, name, newest + 1, joined, holders, document))
+    if not changed:
+        return Put(frozenset(), newest)
+    columns = ("kind", "name", "revision", "members", "holders", "document")
+    rows = (dict(zip(columns, row, strict=True)) for row in changed)
+    bulk_insert(connection, wanted, rows, replace_on=("kind", "name"))
+    return Put(frozenset(row[1] for row in changed), newest + 1)
+
+
+def remove(connection: Connection, kind: str, names: Collection[str]) -> Put:
+    """The documents of these names are gone, where there are any. The caller has called `one_writer`."""
+    known = _known(connection, kind, names)
+    return put(connection, kind, {name: ((), "") for name in known})
+
+
+def documents(connection: Connection, kind: str, names: Iterable[str]) -> dict[str, str]:
+    """What is wanted of these names, those with a document only."""
+    return {name: row[2] for name, row in _known(connection, kind, names).items() if row[2]}
+
+
+def members_of(connection: Connection, kind: str, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The service nodes that shall have the documents of these names."""
+    return {name: tuple(_split(row[0])) for name, row in _known(connection, kind, names).items()}
+
+
+def last(connection: Connection, kind: str) -> int:
+    """The newest revision of a kind; 0 when there never was a document."""
+    return connection.scalar(select(func.max(wanted.c.revision)).where(wanted.c.kind == kind)) or 0
+
+
+def changes(
+    connection: Connection, kind: str, sn: str, since: int, again: Collection[str] = ()
+) -> list[Change]:
+    """What concerns a service node and is newer than `since`, and these names again, ordered by name."""
+    mine = wanted.c.members.contains(f",{sn},", autoescape=True)
+    concerned = wanted.c.holders.contains(f",{sn},", autoescape=True)
+    columns = (wanted.c.name, case((mine, wanted.c.document), else_=null()).label("document"))
+    query = select(*columns).where(wanted.c.kind == kind, concerned).order_by(wanted.c.name)
+    found = {row.name: row.document for row in connection.execute(query.where(wanted.c.revision > since))}
+    for part in chunks([(name,) for name in set(again) - found.keys()], 500):
+        rows = connection.execute(query.where(wanted.c.name.in_([row[0] for row in part])))
+        found |= {row.name: row.document for row in rows}
+    return [Change(name, found[name] or None) for name in sorted(found)]
+
+
+def lacking(connection: Connection, kind: str, sn: str, since: int, limit: int = 10_000) -> list[str]:
+    """Names with a change newer than `since` that concerns this service node, ordered."""
+    concerned = wanted.c.holders.contains(f",{sn},", autoescape=True)
+    query = select(wanted.c.name).where(wanted.c.kind == kind, wanted.c.revision > since, concerned)
+    return list(connection.scalars(query.order_by(wanted.c.name).limit(limit)))
+
+
+def keep(connection: Connection, kind: str, sn: str, now: float, had: Kept) -> None:
+    """Note what a service node has."""
+    row = {"kind": kind, "sn": sn, "revision": had.revision, "problems": json.dumps(dict(had.problems))}
+    bulk_insert(connection, kept, [row | {"at": now}], replace_on=("kind", "sn"))
+
+
+def have(connection: Connection, kind: str) -> dict[str, Kept]:
+    """What every service node has of a kind."""
+    rows = connection.execute(select(kept).where(kept.c.kind == kind))
+    return {row.sn: Kept(row.revision, json.loads(row.problems)) for row in rows}
+
+
+def _known(connection: Connection, kind: str, names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+    """Members, holders and document of names."""
+    columns = (wanted.c.name, wanted.c.members, wanted.c.holders, wanted.c.document)
+    found = {}
+    for part in chunks([(name,) for name in names], 10_000):
+        query = select(*columns).where(wanted.c.kind == kind, wanted.c.name.in_([row[0] for row in part]))
+        found |= {row.name: (row.members, row.holders, row.document) for row in connection.execute(query)}
+    return found
+
+
+def _joined(names: Iterable[str]) -> str:
+    return "," + "".join(f"{name}," for name in names)
+
+
+def _split(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
