@@ -22,7 +22,7 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SyncSpec:
-    """The spec of such a job: `kinds` are done in this order, by the hands of these names (tasks/provision)."""
+    """The spec of such a job: `kinds` are done in this order, each by the hand of that name."""
 
     kinds: tuple[str, ...]
     mode: Mode = Mode.APPLY

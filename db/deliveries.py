@@ -99,8 +99,8 @@ def finish(connection: Connection, attempt_id: int, said: Said, now: float) -> b
 
 def end_ready(connection: Connection, job_id: int, nodes: Sequence[str], sn: str, now: float) -> None:
     """These nodes are ok with the text that the job gave them; all that are left when `nodes` is empty."""
-    left = (job_node.c.job_id == job_id, job_node.c.state.in_(FREE))
+    left = [job_node.c.job_id == job_id, job_node.c.state.in_(FREE)]
     if nodes:
-        left = (*left, job_node.c.node.in_(nodes))
+        left.append(job_node.c.node.in_(nodes))
     done = {"state": NodeState.DONE, "outcome": Outcome.OK, "sn": sn, "ended": now}
     connection.execute(update(job_node).where(*left).values(done))

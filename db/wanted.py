@@ -59,7 +59,7 @@ def put(connection: Connection, kind: str, entries: Mapping[str, Entry]) -> Put:
 def remove(connection: Connection, kind: str, names: Collection[str]) -> Put:
     """The documents of these names are gone, where there are any. The caller has called `one_writer`."""
     known = _known(connection, kind, names)
-    return put(connection, kind, {name: ((), "") for name in known})
+    return put(connection, kind, dict.fromkeys(known, ((), "")))
 
 
 def documents(connection: Connection, kind: str, names: Iterable[str]) -> dict[str, str]:
@@ -114,7 +114,7 @@ def have(connection: Connection, kind: str) -> dict[str, Kept]:
 def _known(connection: Connection, kind: str, names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
     """Members, holders and document of names."""
     columns = (wanted.c.name, wanted.c.members, wanted.c.holders, wanted.c.document)
-    found = {}
+    found: dict[str, tuple[str, str, str]] = {}
     for part in chunks([(name,) for name in names], 10_000):
         query = select(*columns).where(wanted.c.kind == kind, wanted.c.name.in_([row[0] for row in part]))
         found |= {row.name: (row.members, row.holders, row.document) for row in connection.execute(query)}

@@ -1,4 +1,4 @@
-"""Rows of desired state: what should be, and which revision of it each service node has (DESIGN section 6)."""
+"""Rows of desired state: what should be, and which revision of it each service node has (DESIGN 6)."""
 
 from sqlalchemy import Column, Float, Index, Integer, PrimaryKeyConstraint, Table, Text
 
