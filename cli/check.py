@@ -34,7 +34,7 @@ def check(argv: list[str], ctx: Context) -> int:
     options = parser.parse_args(argv)
     home = open_home(ctx.env)
     with reading(open_database(ctx.env)) as connection:
-        cluster = checkup.gather(connection, home.name)
+        cluster = checkup.gather(connection, home.mn)
     if not options.tables:
         cluster = _with_leases(checkup.look_up(cluster), home, ctx)
     found = list(findings(cluster))

@@ -32,17 +32,20 @@ BEATS = 4
 @command
 def up(argv: list[str], ctx: Context) -> int:
     """Start the embedded Redis and this machine's workers."""
-    parser = Parser(ctx, "serval up", description="Start Serval on this machine: Redis, management node.")
+    parser = Parser(ctx, "serval up", description="Start Serval on this machine: Redis, its workers.")
     parser.add_argument("--sn", action="append", default=[], metavar="NAME", help="also start a service node")
     options = parser.parse_args(argv)
     home = open_home(ctx.env)
+    is_mn = home.name == home.mn
     open_database(ctx.env)
+    if home.broker is None and not is_mn:
+        raise RequestError("a service node needs the `broker` of the management node; set it in serval.toml")
     if home.broker is None:
         found = redis.start(home.path / "redis", home.logs / "redis.log")
         write_private(home.broker_file, found.url)
         write_private(home.run / "redis.pid", str(found.pid))
         ctx.say(f"redis: port {found.port}")
-    names = [(home.name, "mn"), *((name, "sn") for name in options.sn)]
+    names = [(home.name, "mn" if is_mn else "sn"), *((name, "sn") for name in options.sn)]
     for name, role in names:
         start_worker(ctx, home, name, role)
     start_server(ctx, home)
@@ -115,7 +118,12 @@ def worker(argv: list[str], ctx: Context) -> int:
     options = parser.parse_args(argv)
     own = open_home(ctx.env)
     name = options.name or own.name
-    home = open_home({**ctx.env, "SERVAL_NAME": name})
+    if not options.mn and name == own.mn:
+        ctx.complain(
+            f"Warning: {name} is a service node and nothing says whose: set `mn` in serval.toml to the name "
+            "of the management node, or nodes without a pool are taken for its own here"
+        )
+    home = open_home({**ctx.env, "SERVAL_NAME": name, "SERVAL_MN": name if options.mn else own.mn})
     return keeper.work(home, is_mn=options.mn)
 
 
@@ -125,7 +133,8 @@ def start_worker(ctx: Context, home: Home, name: str, role: str) -> None:
     if is_worker(read_pid(pid_file)):
         return
     words = ["worker", name, *(["--mn"] if role == "mn" else [])]
-    pid_file.write_text(str(start(words, {**ctx.env, "SERVAL_NAME": name}, home, name).pid))
+    own = {"SERVAL_NAME": name, "SERVAL_MN": home.mn}
+    pid_file.write_text(str(start(words, {**ctx.env, **own}, home, name).pid))
 
 
 def start_server(ctx: Context, home: Home) -> None:

@@ -100,7 +100,7 @@ def ask(ctx: Context, options: argparse.Namespace, name: str, what: Action | Boo
         nodes = node_list(connection, options.noderange, ctx)
         label = f"{name} {options.noderange} {word}"
         asked = Asked(ctx.request, name, what, nodes, label, ctx.who)
-        job = new_job(connection, asked, home.name)
+        job = new_job(connection, asked, home.mn)
         if not options.plan:
             confirm(ctx, connection, options, what, nodes)
     if options.plan:

@@ -49,7 +49,7 @@ def retry(argv: list[str], ctx: Context) -> int:
         what = jobspec.from_text(old.spec).command
         label = f"{old.label.partition(' (retry of ')[0]} (retry of {old.id})"
         asked = Asked(ctx.request, old.command, what, nodes, label, ctx.who)
-        job = new_job(connection, asked, home.name)
+        job = new_job(connection, asked, home.mn)
         if not options.plan:
             confirm(ctx, connection, options, what, nodes)
     if options.plan:

@@ -1,7 +1,8 @@
 """SERVAL_HOME: the one directory an instance lives in, and the few settings that are not in the site table.
 
-`serval.toml` in the home, or /etc/serval/serval.toml, may set `database`, `broker`, `name` and `root`;
-SERVAL_DATABASE, SERVAL_BROKER … override it. Everything else is a cluster setting: site table.
+`serval.toml` in the home, or /etc/serval/serval.toml, may set `database`, `broker`, `name`, `root`, `mn`,
+`server` and `listen`; SERVAL_DATABASE, SERVAL_BROKER … override it. Everything else is a cluster setting:
+site table.
 """
 
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 from core.errors import RequestError
 
 SYSTEM_FILE = Path("/etc/serval/serval.toml")
-KEYS = ("database", "broker", "name", "root")
+KEYS = ("database", "broker", "name", "root", "mn", "server", "listen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,12 @@ class Home:
     broker: str | None = field(repr=False)
     #: The name of the MN or SN that this host is.
     name: str
+    #: The name of the MN that it belongs to; on the MN its own.
+    mn: str
+    #: `HOST:PORT` of the MN's command server: set on an SN, which then leaves to it whatever writes.
+    server: str | None = None
+    #: `ADDRESS:PORT` where the MN's command server hears SNs.
+    listen: str | None = None
     #: Folders that tables name (tftpdir, installdir …) lie below this one; several service nodes on one host
     #: have one each.
     root: Path = Path("/")
@@ -87,13 +94,30 @@ def open_home(env: Mapping[str, str] | None = None) -> Home:
     for key in KEYS:
         if word := env.get(f"SERVAL_{key.upper()}"):
             values[key] = word
+    check_settings(values)
+    name = values.get("name", "mn1")
     return Home(
         path=path,
         database=values.get("database") or f"sqlite:///{path / 'serval.db'}",
         broker=values.get("broker"),
-        name=values.get("name", "mn1"),
+        name=name,
+        mn=values.get("mn", name),
+        server=values.get("server"),
+        listen=values.get("listen"),
         root=Path(values.get("root", "/")).absolute(),
     )
+
+
+def check_settings(values: Mapping[str, str]) -> None:
+    """Raises RequestError for settings that mean nothing, alone or together."""
+    if "server" in values and "listen" in values:
+        raise RequestError("'server' belongs to a service node and 'listen' to the management node: not both")
+    if "server" in values and values.get("mn", values.get("name")) == values.get("name"):
+        raise RequestError("a service node, which has 'server', needs 'name', its own, and 'mn', the other's")
+    for key in ("server", "listen"):
+        host, _, port = values.get(key, "any:1").rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise RequestError(f"'{key}' must be HOST:PORT, not '{values[key]}'")
 
 
 def make_home(path: Path) -> None:

@@ -38,7 +38,7 @@ def queues_for(node: str) -> list[str]:
     """
     home, engine = _here()
     with reading(engine) as connection:
-        found = pools_of(connection, [node], home.name)
+        found = pools_of(connection, [node], home.mn)
     if node in found.hopeless:
         raise UnavailableError(f"{node}: {found.hopeless[node][1]}")
     return found.of[node].split(",")

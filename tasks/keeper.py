@@ -97,7 +97,8 @@ class Keeper:
         command = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--queues", queues]
         command += ["--hostname", f"{name}@{socket.gethostname()}", "--concurrency", str(kind.children)]
         command += ["--without-gossip", "--without-mingle", "--task-events", "--loglevel", "WARNING"]
-        environment = os.environ | {"SERVAL_HOME": str(self.home.path), "SERVAL_NAME": self.home.name}
+        own = {"SERVAL_HOME": str(self.home.path), "SERVAL_NAME": self.home.name, "SERVAL_MN": self.home.mn}
+        environment = os.environ | own
         environment["PYTHONWARNINGS"] = "ignore::celery.platforms.SecurityWarning"
         self._workers[name] = subprocess.Popen(
             command, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent

@@ -52,7 +52,7 @@ def submit(asking: Asking, calls: Sequence[Call]) -> None:
         ranges = [call.spec.noderange for call in calls]
         nodes = [node_list(known, text, asking.read_file) for text in ranges if text is not None]
         if steps.record(connection, rows):
-            start(connection, rows[0], nodes[0], asking.home.name, asking.now)
+            start(connection, rows[0], nodes[0], asking.home.mn, asking.now)
 
 
 def refuse(engine: Engine, asked: Sequence[tuple[str, str]], reason: str, now: float) -> None:
