@@ -8,9 +8,11 @@ from core.errors import RequestError
 
 @dataclass(frozen=True, slots=True)
 class DhcpHost:
-    """One interface of a node that gets a fixed lease."""
+    """One interface of a node and its fixed lease; the interface that the node boots from comes first."""
 
+    #: `aa:bb:cc:dd:ee:ff`.
     mac: str
+    #: Empty: it gets no lease at all (`!*NOIP*` in the mac table). Such ones come last.
     ip: str
     #: Host name in the lease; for the installnic it is the node's name.
     name: str

@@ -94,12 +94,12 @@ def node_lines(node: str, values: Mapping[str, str], domain: str, full_first: bo
 
 def _nic_names(node: str, values: Mapping[str, str]) -> list[tuple[str, str, Sequence[str]]]:
     """Addresses of the nics table with their names and aliases; a BMC's is not a host of its own."""
-    kinds = _by_nic(values.get("nics.nictypes", ""))
-    suffixes = _by_nic(values.get("nics.nichostnamesuffixes", ""))
-    prefixes = _by_nic(values.get("nics.nichostnameprefixes", ""))
-    aliases = _by_nic(values.get("nics.nicaliases", ""))
+    kinds = by_nic(values.get("nics.nictypes", ""))
+    suffixes = by_nic(values.get("nics.nichostnamesuffixes", ""))
+    prefixes = by_nic(values.get("nics.nichostnameprefixes", ""))
+    aliases = by_nic(values.get("nics.nicaliases", ""))
     found: list[tuple[str, str, Sequence[str]]] = []
-    for nic, addresses in _by_nic(values.get("nics.nicips", "")).items():
+    for nic, addresses in by_nic(values.get("nics.nicips", "")).items():
         if "bmc" in [kind.lower() for kind in kinds.get(nic, [])]:
             continue
         for place, ip in enumerate(addresses):
@@ -110,7 +110,7 @@ def _nic_names(node: str, values: Mapping[str, str]) -> list[tuple[str, str, Seq
     return found
 
 
-def _by_nic(text: str) -> dict[str, list[str]]:
+def by_nic(text: str) -> dict[str, list[str]]:
     """`eth0!a|b,ib0!c` as lists by interface."""
     found: dict[str, list[str]] = {}
     for item in text.split(","):

@@ -1,0 +1,158 @@
+"""From table values to the DHCP records of a node: which MAC address gets which address, and what is wrong.
+
+The rules are xCAT's makedhcp(8): a MAC address is bound to a name, the node's own or the one behind `!`, and
+the name gives the address: from hosts and nics, else from what it resolves to.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address, IPv4Network
+
+from core.bootdoc import Loader
+from core.dhcpdoc import DhcpDoc, DhcpHost
+from core.errors import DefinitionError
+from core.fold import fold
+from core.hostsfile import by_nic, node_lines
+from core.macs import Mac, parse_macs
+
+#: `table.column` to what holds for a node.
+Values = Mapping[str, str]
+
+#: noderes.netboot to loaders; a node without it gets an address and no boot file.
+LOADERS = {
+    "": "",
+    "xnba": Loader.XNBA,
+    "pxe": Loader.PXE,
+    "grub2": Loader.GRUB2,
+    "grub2-http": Loader.GRUB2,
+    "grub2-tftp": Loader.GRUB2,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One MAC address with the name it is bound to; `ip` is empty where the tables do not tell it."""
+
+    mac: str
+    name: str
+    ip: str = ""
+
+
+def bindings(node: str, values: Values) -> list[Binding]:
+    """The interfaces of a node, its own first, those without a lease last.
+
+    Raises DefinitionError when it has none, or one that is no MAC address.
+    """
+    macs = parse_macs(values.get("mac.mac", ""), node)
+    if not macs:
+        raise DefinitionError(
+            f"No MAC address available for {node}: chdef {node} mac=aa:bb:cc:dd:ee:ff sets it."
+        )
+    macs.sort(key=lambda mac: (not mac.name, mac.name != node))
+    known = _addresses(node, values, macs)
+    return [Binding(mac.address, mac.name, known.get(mac.name, "")) for mac in macs]
+
+
+def _addresses(node: str, values: Values, macs: Collection[Mac]) -> dict[str, str]:
+    """The addresses that the tables give a node's names."""
+    known: dict[str, str] = {}
+    if any(mac.name and mac.name != node for mac in macs):
+        for line in node_lines(node, values, "", False):
+            for name in line.names:
+                known.setdefault(name, line.ip)
+    own = values.get("hosts.ip") or _nic_address(values)
+    return known | {node: own} if own else known
+
+
+def _nic_address(values: Values) -> str:
+    """The first address that nics.nicips gives the installnic, else the primarynic."""
+    addresses = by_nic(values.get("nics.nicips", ""))
+    for column in ("noderes.installnic", "noderes.primarynic"):
+        if listed := addresses.get(values.get(column, "")):
+            return listed[0].strip()
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Nets:
+    """The IPv4 networks of the cluster, made for asking about many addresses."""
+
+    #: Masks to network addresses.
+    by_mask: Mapping[int, frozenset[int]]
+
+    def __contains__(self, address: IPv4Address) -> bool:
+        """Whether an address is in one of them."""
+        number = int(address)
+        return any(number & mask in found for mask, found in self.by_mask.items())
+
+
+def nets(networks: Iterable[IPv4Network]) -> Nets:
+    """These networks."""
+    by_mask: dict[int, set[int]] = {}
+    for network in networks:
+        by_mask.setdefault(int(network.netmask), set()).add(int(network.network_address))
+    return Nets({mask: frozenset(found) for mask, found in by_mask.items()})
+
+
+def hosts(
+    node: str, bound: Iterable[Binding], resolved: Mapping[str, str], within: Nets
+) -> tuple[DhcpHost, ...]:
+    """The records of a node; `resolved` tells addresses of names that the tables do not know.
+
+    Raises DefinitionError for a name without an address, and for an address in no network.
+    """
+    found = []
+    for one in bound:
+        ip = one.ip or resolved.get(one.name, "")
+        if one.name:
+            _check(node, one.name, ip, within)
+        found.append(DhcpHost(one.mac, ip, one.name))
+    return tuple(found)
+
+
+def _check(node: str, name: str, ip: str, within: Nets) -> None:
+    if not ip:
+        raise DefinitionError(
+            f"{name} does not resolve and hosts.ip of {node} is not set: chdef {node} ip=ADDRESS sets it."
+        )
+    try:
+        address = IPv4Address(ip)
+    except AddressValueError:
+        raise DefinitionError(f"{name} has {ip[:60]!r}, which is no IPv4 address; DHCP needs one.") from None
+    if address not in within:
+        raise DefinitionError(
+            f"{ip} of {name} is in no network of the networks table: "
+            "makenetworks adds this host's, mkdef -t network another."
+        )
+
+
+def loader(node: str, values: Values) -> str:
+    """The loader that noderes.netboot names, "" for none. Raises DefinitionError for an unknown one."""
+    netboot = values.get("noderes.netboot", "")
+    if netboot not in LOADERS:
+        known = ", ".join(sorted(name for name in LOADERS if name))
+        raise DefinitionError(f"noderes.netboot of {node} is {netboot[:40]!r}; known are {known}.")
+    return LOADERS[netboot]
+
+
+def shared(of: Mapping[str, Iterable[Binding]]) -> dict[str, str]:
+    """Nodes that have a MAC or an IP address in common with others → the sentence that names them all."""
+    owners: dict[str, list[str]] = {}
+    for node, bound in of.items():
+        for item in {one.mac for one in bound} | {one.ip for one in bound if one.ip}:
+            owners.setdefault(item, []).append(node)
+    found: dict[str, str] = {}
+    for item, nodes in owners.items():
+        if len(nodes) > 1:
+            what = "MAC" if ":" in item else "IP"
+            sentence = f"{fold(nodes)} have the same {what} address {item}"
+            for node in nodes:
+                found.setdefault(node, sentence)
+    return found
+
+
+def document(
+    node: str, values: Values, records: tuple[DhcpHost, ...], pool: tuple[str, ...], server: str
+) -> DhcpDoc:
+    """The document of a node. Raises DefinitionError when its loader is not known."""
+    return DhcpDoc(node, records, loader(node, values), server, pool)
