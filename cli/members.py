@@ -1,4 +1,4 @@
-"""`serval sn`: the members of all pools with their leases, and `serval sn forget NAME`."""
+"""`serval sn`: the members of all pools with their leases; `serval sn forget`, `drain` and `undrain`."""
 
 import json
 from collections import Counter
@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, field
 from cli.arguments import Parser, command
 from cli.columns import aligned
 from cli.context import Context
+from cli.drains import drain, undrain
 from cli.objects import printable
 from cli.plan import observe
 from cli.power import broker
 from core.errors import RequestError
 from core.fold import fold
-from db import history, members
+from db import drains, history, members
 from db.engine import Connection, reading, writing
 from db.home import open_home
 from db.nodes import DatabaseNodes
@@ -31,6 +32,7 @@ class Known:
     pools: pools.Pools
     joined: set[str]
     attempts: dict[str, int]
+    drained: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +59,25 @@ def sn(argv: list[str], ctx: Context) -> int:
         ctx,
         "serval sn",
         description="List management and service nodes: lease, release, attempts in hand, nodes served.",
-        epilog="serval sn forget NAME   lets NAME join again with a new key, when its home was made anew.\n\n"
+        epilog="serval sn drain NAME    gives NAME no new work; its nodes go to the next of their pool.\n"
+        "serval sn undrain NAME  gives it work again.\n"
+        "serval sn forget NAME   lets NAME join again with a new key, when its home was made anew.\n\n"
         "FIRST and ANY count the nodes whose pool names it first, or at all.\n"
-        "Exit status: 1 when a member of some pool is not live.",
+        "Exit status: 1 when a member of some pool is neither live nor drained.",
     )
-    parser.add_argument("words", nargs="*", metavar="forget NAME", help="let NAME join again")
+    parser.add_argument("words", nargs="*", metavar="drain|undrain|forget NAME", help="see below")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why it is drained, for others to read")
+    parser.add_argument("--force", action="store_true", help="drain it even if nobody is left for some nodes")
     parser.add_argument("--json", action="store_true", help="one JSON object a line, one line a member")
-    options = parser.parse_args(argv)
-    if options.words:
-        if len(options.words) != 2 or options.words[0] != "forget":
-            parser.error(f"unknown words: {' '.join(options.words)}")
-        return forget(ctx, options.words[1])
-    return show(ctx, options.json)
+    options = parser.parse_intermixed_args(argv)
+    if not options.words:
+        return show(ctx, options.json)
+    verb, name = options.words if len(options.words) == 2 else ("", "")
+    if verb not in ("drain", "undrain", "forget"):
+        parser.error(f"unknown words: {' '.join(options.words)}")
+    if verb == "drain":
+        return drain(ctx, name, options.reason, force=options.force)
+    return undrain(ctx, name) if verb == "undrain" else forget(ctx, name)
 
 
 def forget(ctx: Context, name: str) -> int:
@@ -85,10 +94,12 @@ def show(ctx: Context, as_json: bool) -> int:
     """Print a line for each member; the exit status."""
     home = open_home(ctx.env)
     with reading(open_database(ctx.env)) as connection:
-        known = read_known(connection, home.name)
-    named = {home.name, *known.service_nodes, *known.joined, *pools.all_names(known.pools.of.values())}
+        known = read_known(connection, home.mn)
+    in_pools = pools.all_names(known.pools.of.values())
+    named = {home.mn, home.name, *known.service_nodes, *known.joined, *in_pools}
     observer = observe(broker(home), named)
-    found = judge(known, observer, home.name, named)
+    observer.drained = known.drained
+    found = judge(known, observer, home.mn, named)
     if as_json:
         for one in found:
             ctx.say(json.dumps(asdict(one), ensure_ascii=False))
@@ -98,7 +109,7 @@ def show(ctx: Context, as_json: bool) -> int:
             ctx.say(line)
     for text, nodes in known.pools.remarks:
         ctx.complain(f"{fold(nodes)}: {printable(text)}")
-    unfit = any(one.any and one.state != Kind.LIVE for one in found)
+    unfit = any(one.any and one.state not in (Kind.LIVE, Kind.DRAINED) for one in found)
     return 1 if unfit or known.pools.hopeless else 0
 
 
@@ -110,6 +121,7 @@ def read_known(connection: Connection, mn: str) -> Known:
         pools=pools.pools_of(connection, nodes, mn),
         joined=set(members.keys(connection)),
         attempts=history.in_hand(connection),
+        drained=drains.drained(connection),
     )
 
 
@@ -133,7 +145,10 @@ def member(known: Known, observer: Observer, name: str, role: str, served: tuple
     """One member as it is printed."""
     lease = observer.lease(name)
     joined = name in known.joined
-    standing = observer.state(name)
+    standing = observer.standing(name)
+    alive = observer.state(name)
+    if standing.kind is Kind.DRAINED and not alive.usable:
+        standing = Liveness(Kind.DRAINED, f"{standing.reason} ({alive.kind}: {alive.reason})")
     if standing.kind is Kind.LIVE and not joined:
         standing = Liveness(Kind.UNUSABLE, "it has not joined: its public key is not in the database")
     return Member(

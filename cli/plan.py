@@ -6,7 +6,10 @@ from collections.abc import Collection
 
 from cli.context import Context
 from core.fold import fold
+from db import drains
+from db.engine import reading
 from db.jobs import NewJob
+from db.schema import open_database
 from drivers import leases
 from routing.authority import boottime
 from routing.liveness import LIFE_S, Kind, Observer
@@ -23,9 +26,11 @@ LOOK_S = 0.2
 def print_plan(ctx: Context, broker: str, job: NewJob, as_json: bool) -> int:
     """One line for each service node that would get nodes; 1 when some node has none."""
     observer = observe(broker, all_names(job.pools.values()))
+    with reading(open_database(ctx.env)) as connection:
+        observer.drained = drains.drained(connection)
     groups: dict[tuple[str, str], list[str]] = {}
     for node, pool in job.pools.items():
-        choice = choose(pool.split(","), (), observer.state)
+        choice = choose(pool.split(","), (), observer.standing)
         reason = explain(choice.absent) if choice.absent else ""
         groups.setdefault((choice.member or "", reason), []).append(node)
     for node, (_, text) in job.hopeless.items():

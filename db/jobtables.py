@@ -144,6 +144,15 @@ member = Table(
     Column("joined", Float, nullable=False, doc="When it joined."),
 )
 
+drain = Table(
+    "drain",
+    metadata,
+    Column("name", Text, primary_key=True, doc="A member that gets no new work: serval sn drain."),
+    Column("drained", Float, nullable=False, doc="Since when."),
+    Column("who", Text, nullable=False, doc="Who asked for it."),
+    Column("reason", Text, nullable=False, default="", doc="Why, in his words."),
+)
+
 pacing = Table(
     "pacing",
     metadata,

@@ -10,7 +10,7 @@ from core.errors import UnavailableError
 from core.hostsfile import node_lines
 from core.regexattr import is_regex
 from core.release import RELEASE
-from db import members
+from db import drains, members
 from db.attributes import SECRET_COLUMNS
 from db.definitions import read_rows
 from db.engine import Connection
@@ -132,15 +132,18 @@ def member_names(cluster: Cluster) -> list[str]:
 def with_leases(cluster: Cluster, connection: Connection, observer: Observer, now: float) -> Cluster:
     """The same with what the leases tell; `now` is the wall clock when they were last read."""
     joined = set(members.keys(connection))
+    observer.drained = drains.drained(connection)
     found = {}
     for name in member_names(cluster):
         standing, lease = observer.state(name), observer.lease(name)
+        given = observer.standing(name)
         found[name] = Member(
             live=standing.kind is Kind.LIVE,
             reason=standing.reason,
             release=lease.release if lease else "",
             joined=(lease.name if lease else name) in joined,
             ahead=lease.at - now if lease and lease.at else None,
+            drained=given.reason if given.kind is Kind.DRAINED else "",
         )
     return replace(cluster, members=found)
 

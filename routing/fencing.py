@@ -20,8 +20,8 @@ def lost(found: OpenAttempt, view: View, beats: BeatWatch, waiting: Waiting, mea
     if found.claimed is not None:
         silent = beats.dead(view.at, str(found.id))
         return f"{found.sn} gave no beat for {LIFE_S:.0f} s" if silent else None
-    standing = means.observer.state(found.sn)
-    if standing.kind in (Kind.DEAD, Kind.UNUSABLE):
+    standing = means.observer.standing(found.sn)
+    if standing.kind in (Kind.DEAD, Kind.UNUSABLE, Kind.DRAINED):
         return standing.reason
     if standing.kind is Kind.LIVE and waiting.stuck(view.at, found, view.attempts):
         return f"{found.sn} has claimed no work for {CLAIM_S:.0f} s"

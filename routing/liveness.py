@@ -31,6 +31,8 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
     #: Alive, but no work may be sent; what it has, it keeps.
     UNUSABLE = "unusable"
+    #: People said so: no new work, alive or not; what it has claimed, it keeps.
+    DRAINED = "drained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Observer:
         self._cause = "the management node has just started"
         self._seen: dict[str, Sighting] = {}
         self._present: Mapping[str, Lease] = {}
+        #: Names that people have drained, with the reason; set by whoever reads the database (db/drains.py).
+        self.drained: Mapping[str, str] = {}
 
     @property
     def settled(self) -> bool:
@@ -115,6 +119,14 @@ class Observer:
         if not claims:
             return self._absent(f"{name} has never given a sign of life")
         return self._judge(self._seen[claims[0]])
+
+    def standing(self, name: str) -> Liveness:
+        """The judgement for new work: as `state`, except that who is drained gets none."""
+        lease = self.lease(name)
+        for drained, reason in self.drained.items():
+            if drained == name or (lease and answers(lease, drained)):
+                return Liveness(Kind.DRAINED, reason)
+        return self.state(name)
 
     def find(self, name: str) -> str | None:
         """The name that the SN called `name` gives itself and its queues; None: unknown or ambiguous."""

@@ -50,7 +50,7 @@ class Means:
 
     def standing(self, name: str) -> Liveness:
         """The judgement on one member of a pool, its public key included."""
-        found = self.observer.state(name)
+        found = self.observer.standing(name)
         member = self.observer.find(name)
         if found.kind is Kind.LIVE and member and not self.credentials.joined(member):
             return Liveness(Kind.UNUSABLE, f"{member} has not joined: its public key is not in the database")

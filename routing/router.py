@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from core.errors import UnavailableError
+from db import drains
 from db.engine import Engine, open_engine, reading
 from db.home import Home, open_home
 from drivers.leases import ages, connect, read_all
@@ -45,17 +46,19 @@ def queues_for(node: str) -> list[str]:
 
 
 def first_live(queues: Sequence[str]) -> str:
-    """The queue of the first of these service nodes that has beaten within a life, by its own name.
+    """The queue of the first of these service nodes that has beaten within a life and is not drained.
 
     Raises UnavailableError when none has. The supervisor does not ask here: it watches (routing/liveness.py).
     """
-    home, _ = _here()
+    home, engine = _here()
+    with reading(engine) as connection:
+        drained = drains.drained(connection)
     with connect(home.broker_url() or "") as client:
         leases = read_all(client)
         young = {name for name, age in ages(client, list(leases)).items() if age < LIFE_S}
     for queue in queues:
         for name in sorted(young):
-            if answers(leases[name], queue):
+            if answers(leases[name], queue) and not any(answers(leases[name], one) for one in drained):
                 return name
     raise UnavailableError(f"no service node of {','.join(queues)} gives a sign of life; see: serval sn")
 

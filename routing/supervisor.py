@@ -66,6 +66,7 @@ class Supervisor:
             self._look_at_leases(leases)
             self._beat_myself()
             view = look(self._means, self._jobs)
+            self.observer.drained = view.drained
             self._judge(view)
             self._forget_others(view)
             for row in view.jobs:

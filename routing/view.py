@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from core.states import NodeState
-from db import supervision
+from db import drains, supervision
 from db.engine import reading
 from db.supervision import FreeNode, JobRow, OpenAttempt
 from routing.means import Means, Parcel
@@ -20,6 +20,7 @@ class View:
     attempts: list[OpenAttempt]
     hopped: list[FreeNode]
     workless: set[int]
+    drained: dict[str, str]
 
     def add(self, parcel: Parcel) -> None:
         """An attempt that was bound since: it takes room in its queue."""
@@ -47,4 +48,5 @@ def look(means: Means, jobs: Collection[int]) -> View:
         attempts = supervision.open_attempts(connection)
         hopped = supervision.free_nodes(connection, jobs, [NodeState.HOPPED])
         workless = supervision.workless(connection)
-    return View(means.clock(), active, peers, attempts, hopped, workless)
+        drained = drains.drained(connection)
+    return View(means.clock(), active, peers, attempts, hopped, workless, drained)

@@ -55,6 +55,8 @@ class Member:
     joined: bool = True
     #: Seconds that its clock is ahead of this host's; None when its lease does not tell.
     ahead: float | None = None
+    #: Why people drained it; "" when they did not.
+    drained: str = ""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,14 @@ def members_are_live(cluster: Cluster) -> Iterator[Finding]:
         yield Finding(Level.ERROR, names, reason, "serval up" if own else f"serval worker  # on {names}")
 
 
+def members_are_drained(cluster: Cluster) -> Iterator[Finding]:
+    """A member that was taken out of service and may have been forgotten."""
+    for name, member in cluster.members.items():
+        if member.drained:
+            sentence = f"{member.drained}; it gets no new work"
+            yield Finding(Level.WARNING, name, sentence, f"serval sn undrain {word(name)}")
+
+
 def members_have_joined(cluster: Cluster) -> Iterator[Finding]:
     """A live service node without a public key: credentials cannot be sealed for it."""
     lost = fold(name for name, member in cluster.members.items() if member.live and not member.joined)
@@ -56,4 +64,11 @@ def clocks_agree(cluster: Cluster) -> Iterator[Finding]:
             yield Finding(Level.WARNING, name, sentence, f"ssh {word(name)} chronyc makestep")
 
 
-CHECKS = (leases_can_be_read, members_are_live, members_have_joined, releases_are_the_same, clocks_agree)
+CHECKS = (
+    leases_can_be_read,
+    members_are_live,
+    members_are_drained,
+    members_have_joined,
+    releases_are_the_same,
+    clocks_agree,
+)

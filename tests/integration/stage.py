@@ -16,10 +16,10 @@ from core.jobspec import JobSpec, Pace, from_text
 from core.lease import Lease, Reading
 from core.power import Action, Done, Refuse, changes_state, decide
 from core.states import JobState, NodeState, Outcome
-from db import attempts, jobs
+from db import attempts, drains, jobs
 from db.attempts import Report
 from db.engine import Connection, Engine, reading, writing
-from db.jobtables import attempt, event, job, job_node, pacing, supervisor
+from db.jobtables import attempt, drain, event, job, job_node, pacing, supervisor
 from drivers.bmc.contract import Reply, Verdict
 from routing.authority import Authority
 from routing.held import Held
@@ -330,7 +330,7 @@ class Stage:
         self._seen: set[int] = set()
         self._numbers = 0
         with writing(engine) as connection:
-            for table in (job, job_node, attempt, event, supervisor, pacing):
+            for table in (job, job_node, attempt, event, supervisor, pacing, drain):
                 connection.execute(delete(table))
         for name in names:
             self.boot(name)
@@ -376,6 +376,15 @@ class Stage:
 
     def cancel(self, number: int) -> None:
         jobs.cancel(self.engine, number, "root", self.wall())
+
+    def drain(self, name: str) -> None:
+        with writing(self.engine) as connection:
+            drains.drain(connection, name, "root", "disk swap", self.wall())
+
+    def undrain(self, name: str) -> bool:
+        """Whether it was drained."""
+        with writing(self.engine) as connection:
+            return drains.undrain(connection, name)
 
     # -- machines ----------------------------------------------------------------------------------
 
@@ -458,6 +467,8 @@ class Stage:
     def heal(self) -> None:
         """All faults end; dead service nodes are started again."""
         self.redis = True
+        for name in self.sns:
+            self.undrain(name)
         for name, sn in list(self.sns.items()):
             if not sn.alive:
                 sn = self.boot(name)
@@ -498,6 +509,7 @@ class Stage:
             return
         self._seen.add(parcel.attempt)
         judge = next(one for one in self.supervisors if parcel.job in one._jobs)
+        assert judge.observer.standing(parcel.sn).kind is Kind.LIVE, parcel
         with reading(self.engine) as connection:
             found = connection.execute(
                 select(job_node.c.pool, job_node.c.tried).where(job_node.c.attempt == parcel.attempt)
@@ -506,7 +518,7 @@ class Stage:
             for name in pool.split(","):
                 if name == parcel.sn:
                     break
-                assert f'"{name}"' in tried or judge.observer.state(name).kind is not Kind.LIVE, (
+                assert f'"{name}"' in tried or judge.observer.standing(name).kind is not Kind.LIVE, (
                     pool,
                     parcel,
                 )

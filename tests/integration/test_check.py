@@ -213,6 +213,7 @@ def test_every_check_has_its_way() -> None:
         "names_are_looked_up_in_time",
         "leases_can_be_read",
         "members_are_live",
+        "members_are_drained",
         "members_have_joined",
         "releases_are_the_same",
         "clocks_agree",

@@ -76,6 +76,11 @@ class Protocol(RuleBasedStateMachine):
     def cancel(self, place: int) -> None:
         self.stage.cancel(self.jobs[place % len(self.jobs)])
 
+    @rule(name=names)
+    def drain_or_undrain(self, name: str) -> None:
+        if not self.stage.undrain(name):
+            self.stage.drain(name)
+
     # -- the ordinary course of things -------------------------------------------------------------
 
     @rule(turns=st.integers(1, 6), rounds=rounds)

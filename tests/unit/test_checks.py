@@ -282,6 +282,12 @@ def test_a_service_node_with_another_time(ahead: float) -> None:
     assert list(findings(members(ahead=None))) == []
 
 
+def test_a_member_that_was_drained_and_forgotten() -> None:
+    found = only(members(drained="drained by root: disk swap"), "members_are_drained")
+    assert found.sentence == "drained by root: disk swap; it gets no new work"
+    assert found.mend == "serval sn undrain sn2"
+
+
 def test_leases_that_cannot_be_read() -> None:
     cluster = broken(members={}, no_leases="no Redis")
     assert told(cluster, "leases_can_be_read") == ("error", "Redis", "serval up")
