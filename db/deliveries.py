@@ -97,10 +97,14 @@ def finish(connection: Connection, attempt_id: int, said: Said, now: float) -> b
     return connection.scalars(done.returning(attempt.c.id)).one_or_none() is not None
 
 
-def end_ready(connection: Connection, job_id: int, nodes: Sequence[str], sn: str, now: float) -> None:
-    """These nodes are ok with the text that the job gave them; all that are left when `nodes` is empty."""
+def end_ready(
+    connection: Connection, job_id: int, nodes: Sequence[str], sn: str, text: str, now: float
+) -> None:
+    """These nodes (none: all that are left) are ok, with `text` or else the one that the job gave them."""
     left = [job_node.c.job_id == job_id, job_node.c.state.in_(FREE)]
     if nodes:
         left.append(job_node.c.node.in_(nodes))
     done = {"state": NodeState.DONE, "outcome": Outcome.OK, "sn": sn, "ended": now}
+    if text:
+        done["text"] = text
     connection.execute(update(job_node).where(*left).values(done))

@@ -5,7 +5,7 @@ A changing job takes all its tickets in one transaction, and submissions of chan
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select, update
@@ -36,6 +36,8 @@ class NewJob:
     hopeless: Mapping[str, tuple[str, str]]
     #: Sentences for the record, with the nodes they are about.
     remarks: Sequence[tuple[str, Sequence[str]]] = ()
+    #: node → what is printed when it ends ok and nobody says more.
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ def _insert_nodes(connection: Connection, job_id: int, asked: NewJob, now: float
     def rows() -> Iterator[dict[str, object]]:
         shared = {"job_id": job_id, "changing": asked.changing, "binds": 0, "tried": ""}
         for node, pool in asked.pools.items():
-            yield {**shared, "node": node, "state": NodeState.WAITING, "pool": pool}
+            text = asked.texts.get(node)
+            yield {**shared, "node": node, "state": NodeState.WAITING, "pool": pool, "text": text}
 
     def ended() -> Iterator[dict[str, object]]:
         shared = {"job_id": job_id, "changing": asked.changing, "binds": 0, "tried": "", "pool": ""}

@@ -8,7 +8,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, case, func, null, select
+from sqlalchemy import Column, ColumnElement, Connection, case, func, null, or_, select
 
 from core.wanted import Change
 from db.bulk import bulk_insert, chunks
@@ -78,25 +78,26 @@ def last(connection: Connection, kind: str) -> int:
 
 
 def changes(
-    connection: Connection, kind: str, sn: str, since: int, again: Collection[str] = ()
+    connection: Connection, kind: str, aliases: Collection[str], since: int, again: Collection[str] = ()
 ) -> list[Change]:
-    """What concerns a service node and is newer than `since`, and these names again, ordered by name."""
-    mine = wanted.c.members.contains(f",{sn},", autoescape=True)
-    concerned = wanted.c.holders.contains(f",{sn},", autoescape=True)
+    """What is newer than `since`, and these names again, ordered by name.
+
+    Only what concerns the service node that pools call by one of `aliases`.
+    """
+    mine = _lists(wanted.c.members, aliases)
     columns = (wanted.c.name, case((mine, wanted.c.document), else_=null()).label("document"))
-    query = select(*columns).where(wanted.c.kind == kind, concerned).order_by(wanted.c.name)
+    query = select(*columns).where(wanted.c.kind == kind, _lists(wanted.c.holders, aliases))
     found = {row.name: row.document for row in connection.execute(query.where(wanted.c.revision > since))}
-    for part in chunks([(name,) for name in set(again) - found.keys()], 500):
+    for part in chunks([(name,) for name in set(again) - found.keys()]):
         rows = connection.execute(query.where(wanted.c.name.in_([row[0] for row in part])))
         found |= {row.name: row.document for row in rows}
     return [Change(name, found[name] or None) for name in sorted(found)]
 
 
-def lacking(connection: Connection, kind: str, sn: str, since: int, limit: int = 10_000) -> list[str]:
-    """Names with a change newer than `since` that concerns this service node, ordered."""
-    concerned = wanted.c.holders.contains(f",{sn},", autoescape=True)
-    query = select(wanted.c.name).where(wanted.c.kind == kind, wanted.c.revision > since, concerned)
-    return list(connection.scalars(query.order_by(wanted.c.name).limit(limit)))
+def lacks(connection: Connection, kind: str, aliases: Collection[str], since: int) -> bool:
+    """Whether any change newer than `since` concerns the service node of these names."""
+    query = select(wanted.c.name).where(wanted.c.kind == kind, wanted.c.revision > since)
+    return connection.scalars(query.where(_lists(wanted.c.holders, aliases)).limit(1)).first() is not None
 
 
 def keep(connection: Connection, kind: str, sn: str, now: float, had: Kept) -> None:
@@ -119,6 +120,11 @@ def _known(connection: Connection, kind: str, names: Iterable[str]) -> dict[str,
         query = select(*columns).where(wanted.c.kind == kind, wanted.c.name.in_([row[0] for row in part]))
         found |= {row.name: (row.members, row.holders, row.document) for row in connection.execute(query)}
     return found
+
+
+def _lists(column: Column[str], names: Collection[str]) -> ColumnElement[bool]:
+    """Whether a text `,sn1,sn2,` holds one of these names."""
+    return or_(*(column.contains(f",{name},", autoescape=True) for name in names))
 
 
 def _joined(names: Iterable[str]) -> str:

@@ -1,12 +1,13 @@
 """Giving an attempt up: when, and what becomes of its nodes (PROTOCOL rules 4, 9, 10)."""
 
 import logging
+from collections.abc import Callable
 
 from db import events, supervision
 from db.engine import writing
 from db.supervision import OpenAttempt
 from routing.beats import LIFE_S, BeatWatch
-from routing.liveness import Kind
+from routing.liveness import Kind, Liveness
 from routing.means import Means
 from routing.view import View
 from routing.waiting import CLAIM_S, Waiting
@@ -15,12 +16,14 @@ from routing.watched import Watched
 log = logging.getLogger(__name__)
 
 
-def lost(found: OpenAttempt, view: View, beats: BeatWatch, waiting: Waiting, means: Means) -> str | None:
+def lost(
+    found: OpenAttempt, view: View, beats: BeatWatch, waiting: Waiting, judge: Callable[[str], Liveness]
+) -> str | None:
     """Why this attempt must be given away, or None. A claimed one is judged by its own beat alone."""
     if found.claimed is not None:
         silent = beats.dead(view.at, str(found.id))
         return f"{found.sn} gave no beat for {LIFE_S:.0f} s" if silent else None
-    standing = means.observer.standing(found.sn)
+    standing = judge(found.sn)
     if standing.kind in (Kind.DEAD, Kind.UNUSABLE, Kind.DRAINED):
         return standing.reason
     if standing.kind is Kind.LIVE and waiting.stuck(view.at, found, view.attempts):

@@ -32,7 +32,7 @@ class HandOut:
 
         Ends early when the step has taken BUDGET_S: beats and leases must be looked at in between.
         """
-        self._look_for_older(watched, view)
+        self.look_for_older(watched, view)
         if self._means.clock() < watched.rests_until:
             return
         turns: list[Iterator[Parcel]] = []
@@ -42,7 +42,7 @@ class HandOut:
             if choice.member is not None:
                 turns.append(self._bind(watched, choice.member, choice, nodes, view))
             elif choice.wait:
-                self._could_start(watched)
+                self.could_start(watched)
             else:
                 endings = [verdicts.exhausted(node, choice.absent, members) for node in nodes]
                 self.end_nodes(watched, endings)
@@ -60,7 +60,7 @@ class HandOut:
                 supervision.end_nodes(connection, watched.row.id, endings, self._means.mn, self._means.wall())
         watched.forget([ending.node for ending in endings])
 
-    def _look_for_older(self, watched: Watched, view: View) -> None:
+    def look_for_older(self, watched: Watched, view: View) -> None:
         """Which nodes older changing jobs still hold; said once for each such job."""
         older = [row for row in view.jobs if row.changing and row.id < watched.row.id]
         if not watched.row.changing or not older:
@@ -81,7 +81,7 @@ class HandOut:
             if supervision.hold(connection, watched.row.id, watched.epoch):
                 events.record(connection, watched.row.id, self._means.wall(), "wait", text, nodes=nodes)
 
-    def _could_start(self, watched: Watched) -> None:
+    def could_start(self, watched: Watched) -> None:
         """Nothing but the service nodes holds the job up: site.jobstart counts from now."""
         if watched.row.ready is None and watched.row.changing:
             with writing(self._means.engine) as connection:
@@ -95,7 +95,7 @@ class HandOut:
         queue, children = queue_of(member, watched.row.size), self._means.children(member)
         size = batch_size(len(nodes), children)
         if not room(queue, children, view.attempts):
-            self._could_start(watched)
+            self.could_start(watched)
         for start in range(0, len(nodes), size):
             if not room(queue, children, view.attempts):
                 return
@@ -130,7 +130,7 @@ class HandOut:
                 supervision.equip(connection, attempt, means.credentials.seal(member, row, bound))
                 self._tell(connection, attempt, row.id, member, choice, [wanted[name] for name in bound])
         watched.forget(chosen)
-        return Parcel(attempt, row.id, member, queue, fold(bound), row.label) if bound else None
+        return Parcel(attempt, row.id, member, queue, fold(bound), row.label, row.command) if bound else None
 
     def _tell(
         self,

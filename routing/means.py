@@ -32,6 +32,7 @@ class Parcel:
     queue: str
     nodes: str
     label: str
+    command: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,6 @@ class Means:
         return int(lease.load.get("children", 2)) if lease else 2
 
 
-def parcel_of(found: OpenAttempt, label: str) -> Parcel:
+def parcel_of(found: OpenAttempt, row: JobRow) -> Parcel:
     """An attempt as the broker gets it."""
-    return Parcel(found.id, found.job, found.sn, found.queue, found.nodes, label)
+    return Parcel(found.id, found.job, found.sn, found.queue, found.nodes, row.label, row.command)

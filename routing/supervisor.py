@@ -16,9 +16,11 @@ from db.engine import Engine, writing
 from db.supervision import FREE, JobRow
 from routing import fencing, verdicts
 from routing.beats import BeatWatch
+from routing.catchup import CatchUp
 from routing.handout import HandOut
 from routing.means import Credentials, Means, parcel_of
 from routing.means import Parcel as Parcel
+from routing.spread import Spread
 from routing.view import View, look
 from routing.waiting import Waiting
 from routing.watched import Watched
@@ -49,6 +51,8 @@ class Supervisor:
         self.observer = self._means.observer
         self._on_end = on_end
         self._hand_out = HandOut(self._means)
+        self._spread = Spread(self._means, self._hand_out)
+        self._catch_up = CatchUp(self._means)
         self._jobs: dict[int, Watched] = {}
         self._beats = BeatWatch()
         self._peers = BeatWatch()
@@ -72,6 +76,7 @@ class Supervisor:
             for row in view.jobs:
                 self._step_safely(row, view)
             self._publish_late(view)
+            self._catch_up.step(view)
         except UnavailableError:
             self._jobs.clear()  # nobody knows what was committed
             self.observer.begin_anew("the database did not answer")
@@ -158,10 +163,12 @@ class Supervisor:
         watched.refresh(row)
         watched.take(found for found in view.hopped if found.job == row.id)
         expired = self._look_at_start(watched, view)
+        # Who is drained keeps its files current all the same: it serves what boots from it.
+        judge = self.observer.state if watched.sync else self.observer.standing
         for found in view.attempts:
             if found.job != row.id:
                 continue
-            reason = fencing.lost(found, view, self._beats, self._waiting, self._means)
+            reason = fencing.lost(found, view, self._beats, self._waiting, judge)
             if reason is None and expired and found.claimed is None:
                 reason = f"{found.sn} did not take it in time"
             if reason is not None:
@@ -169,13 +176,15 @@ class Supervisor:
         if row.id in view.workless:
             self._end_job(watched)
         elif expired:
-            text = f"not started in time ({watched.spec.job_start_s:.0f} s, site.jobstart)"
+            text = f"not started in time ({watched.job_start_s:.0f} s, site.jobstart)"
             self._hand_out.end_nodes(watched, verdicts.cancelled(watched.free.values(), text))
         elif watched.unreadable:
             failure = ("RequestError", watched.unreadable)
             self._hand_out.end_nodes(watched, [verdicts.hopeless(n, failure) for n in watched.free.values()])
+        elif watched.free and watched.sync is not None:
+            self._publish(self._spread.give(watched, watched.sync, view))
         elif watched.free:
-            self._send(watched, view)
+            self._publish(self._hand_out.give(watched, view))
 
     def _look_at_start(self, watched: Watched, view: View) -> bool:
         """Note that the job has started; the answer is whether its time to start is over."""
@@ -204,13 +213,10 @@ class Supervisor:
 
     # -- publishing ------------------------------------------------------------------------------
 
-    def _send(self, watched: Watched, view: View) -> None:
-        self._publish(self._hand_out.give(watched, view))
-
     def _publish_late(self, view: View) -> None:
         """What nobody claimed in time, and what a supervisor before us could not publish."""
         late = [
-            parcel_of(found, self._jobs[found.job].row.label)
+            parcel_of(found, self._jobs[found.job].row)
             for found in view.attempts
             if found.job in self._jobs and self._waiting.late(view.at, found)
         ]

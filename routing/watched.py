@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from core import jobspec, syncspec
 from core.errors import RequestError
-from core.jobspec import JobSpec, Pace, from_text
-from core.power import Action
+from core.jobspec import Pace
 from core.states import NodeState
+from core.syncspec import SyncSpec
 from db.supervision import FreeNode, JobRow
 from routing.planning import Tried, read_tried
 
@@ -45,20 +46,25 @@ class Watched:
     looked: float = float("-inf")
     #: A paced job tries nothing before this moment.
     rests_until: float = float("-inf")
-    spec: JobSpec = field(init=False)
+    #: Where every member of a pool acts: what they do.
+    sync: SyncSpec | None = None
+    #: The pacing that applies to this job.
+    pace: Pace | None = None
+    #: site.jobstart as it was when the job was asked.
+    job_start_s: float = 60.0
     #: What is wrong with the specification; its nodes end with that.
     unreadable: str = ""
 
     def __post_init__(self) -> None:
         try:
-            self.spec = from_text(self.row.spec)
+            self.sync = syncspec.from_text(self.row.spec)
+            if self.sync is not None:
+                self.job_start_s = self.sync.job_start_s
+                return
+            spec = jobspec.from_text(self.row.spec)
+            self.job_start_s, self.pace = spec.job_start_s, spec.pace if self.row.paced else None
         except RequestError as error:
-            self.spec, self.unreadable = JobSpec(Action.STAT), error.message
-
-    @property
-    def pace(self) -> Pace | None:
-        """The pacing that applies to this job."""
-        return self.spec.pace if self.row.paced else None
+            self.unreadable = error.message
 
     def refresh(self, row: JobRow) -> None:
         """The row as it was just read."""
@@ -83,6 +89,14 @@ class Watched:
                 found.setdefault((item.pool, tuple(one.sn for one in item.tried)), []).append(item)
         return found
 
+    def pools(self) -> dict[str, list[str]]:
+        """Free nodes that no older job holds, by pool."""
+        found: dict[str, list[str]] = {}
+        for item in self.free.values():
+            if item.node not in self.blocked:
+                found.setdefault(item.pool, []).append(item.node)
+        return found
+
     def due(self, now: float) -> bool:
         """Whether the nodes held by older jobs should be looked up again now."""
         if now - self.looked < LOOK_S * (1 + len(self.free) / 1000):
@@ -94,7 +108,7 @@ class Watched:
         """Whether the job could have started long ago and no service node has taken any of it."""
         if not self.row.changing or self.row.started is not None or self.row.ready is None:
             return False
-        return wall - self.row.ready > self.spec.job_start_s
+        return wall - self.row.ready > self.job_start_s
 
 
 def todo(found: FreeNode) -> Todo:

@@ -82,6 +82,21 @@ class Bell:
                 self._stop.wait(TURN_S)
 
 
+#: Commands whose attempts are not the task `power`.
+ATTEMPTS = {
+    "nodeset": "provision",
+    "makedhcp": "provision",
+    "makedns": "provision",
+    "makeconservercf": "provision",
+    "services": "servicesetup",
+}
+
+
+def attempt_task(command: str) -> str:
+    """The Celery task that does the attempts of a command."""
+    return ATTEMPTS.get(command, "power")
+
+
 class Publisher:
     """Hands attempts to Celery in a thread. A lost one is published again by the supervisor."""
 
@@ -110,7 +125,7 @@ class Publisher:
     def _send(self, parcel: Parcel) -> None:
         about = {"job": parcel.job, "sn": parcel.sn, "nodes": parcel.nodes, "label": parcel.label}
         self._app.send_task(
-            "power",
+            attempt_task(parcel.command),
             kwargs={"attempt": parcel.attempt, **about},
             queue=parcel.queue,
             argsrepr=parcel.label,

@@ -1,0 +1,215 @@
+"""Jobs that every member of a pool does: nodeset, makedhcp, services … (DESIGN section 6).
+
+What should be is in the database before the job begins. Each live member of each pool gets one attempt in its
+own queue and makes its files match. A node is ok when at least one member of its pool is ready; who is left
+behind is named, and catches up when it returns.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from core.fold import fold
+from core.states import Outcome
+from core.syncspec import Mode, SyncSpec
+from db import deliveries, events, supervision
+from db.deliveries import Delivery
+from db.engine import Connection, reading, writing
+from db.jobs import NewJob
+from db.supervision import Ending
+from routing.handout import HandOut
+from routing.liveness import Kind
+from routing.means import Means, Parcel
+from routing.planning import Tried, explain, queue_of
+from routing.view import View
+from routing.waiting import room
+from routing.watched import Watched
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadAsk:
+    """Who asks what. Every member of a node's pool acts for it."""
+
+    request: str
+    command: str
+    label: str
+    who: str
+    kinds: tuple[str, ...]
+    #: node → names of its members, best first.
+    pools: Mapping[str, Sequence[str]]
+    #: node → what is printed when it is ok.
+    texts: Mapping[str, str] = field(default_factory=dict)
+    #: node → error class and sentence: these end at once.
+    hopeless: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
+    mode: Mode = Mode.APPLY
+    changing: bool = True
+
+
+def new_job(ask: SpreadAsk, job_start_s: float = 60.0) -> NewJob:
+    """The job as it is to be written, in the transaction that writes what should be."""
+    return NewJob(
+        request=ask.request,
+        command=ask.command,
+        spec=SyncSpec(ask.kinds, ask.mode, ask.also, job_start_s).to_text(),
+        label=ask.label,
+        who=ask.who,
+        changing=ask.changing,
+        paced=False,
+        pools={node: ",".join(members) for node, members in ask.pools.items()},
+        hopeless=ask.hopeless,
+        texts=ask.texts,
+    )
+
+
+@dataclass(slots=True)
+class Share:
+    """What one member has to do with the nodes of one job, as its attempts tell."""
+
+    begun: set[str] = field(default_factory=set)
+    #: Nodes that it has done, with what it says of them ("" for nothing).
+    ready: dict[str, str] = field(default_factory=dict)
+    #: Nodes that it could not do, with the sentence.
+    troubled: dict[str, str] = field(default_factory=dict)
+    #: Why it gets none of the nodes it has not begun with; None: it does, or may.
+    absent: str | None = None
+    able: bool = False
+
+    def take(self, told: Delivery) -> None:
+        """Add one of its attempts."""
+        self.begun |= told.nodes
+        if not told.over:
+            return
+        for node in told.nodes:
+            problem = told.failed or told.said.problems.get(node)
+            if problem:
+                self.troubled[node] = problem
+            else:
+                self.ready[node] = told.said.texts.get(node, "")
+
+    def settled(self, node: str) -> bool:
+        """Whether nothing more is to come for this node."""
+        return (
+            node in self.ready
+            or node in self.troubled
+            or (node not in self.begun and self.absent is not None)
+        )
+
+    def trouble(self, node: str) -> str | None:
+        """Why this member is not ready for the node; None when it is."""
+        return None if node in self.ready else self.troubled.get(node, self.absent or "")
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What became of the nodes that are settled."""
+
+    #: First member that is ready, and what it says → nodes.
+    ready: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    endings: list[Ending] = field(default_factory=list)
+    #: Member and reason → nodes for which others are ready.
+    behind: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+
+def judge(
+    nodes: Iterable[str], members: Sequence[str], also: Sequence[str], shares: Mapping[str, Share]
+) -> Verdict:
+    """Nodes with the same pool: those for which every member has spoken or is not there."""
+    verdict = Verdict()
+    everybody = list(dict.fromkeys([*members, *also]))
+    for node in nodes:
+        if not all(shares[name].settled(node) for name in everybody):
+            continue
+        first = next((name for name in members if node in shares[name].ready), None)
+        if first is None:
+            verdict.endings.append(_failed(node, members, shares))
+            continue
+        verdict.ready.setdefault((first, shares[first].ready[node]), []).append(node)
+        for name in everybody:
+            if trouble := shares[name].trouble(node):
+                verdict.behind.setdefault((name, trouble), []).append(node)
+    return verdict
+
+
+def _failed(node: str, members: Sequence[str], shares: Mapping[str, Share]) -> Ending:
+    """Nobody is ready: an error when a member tried, else nobody was there."""
+    reasons = [Tried(name, shares[name].trouble(node) or "") for name in members]
+    tried = any(node in shares[name].troubled for name in members)
+    outcome = Outcome.ERROR if tried else Outcome.UNREACHED
+    return Ending(node, outcome, explain(reasons), "NodeError" if tried else "ServiceNodeLost")
+
+
+class Spread:
+    """The part of a supervisor that steps such jobs."""
+
+    def __init__(self, means: Means, hand_out: HandOut) -> None:
+        self._means = means
+        self._hand_out = hand_out
+
+    def give(self, watched: Watched, sync: SyncSpec, view: View) -> Iterator[Parcel]:
+        """End the nodes that are settled; an attempt for every member that has not begun with its share."""
+        self._hand_out.look_for_older(watched, view)
+        with reading(self._means.engine) as connection:
+            told = deliveries.deliveries(connection, watched.row.id)
+        shares = self._shares(told)
+        also = self._means.members(",".join(sync.also)) if sync.also else []
+        wanted: dict[str, list[str]] = {}
+        for pool, nodes in watched.pools().items():
+            members = self._means.members(pool)
+            for name in dict.fromkeys([*members, *also]):
+                share = self._stand(name, shares)
+                fresh = [node for node in nodes if node not in share.begun]
+                if fresh and share.able:
+                    wanted.setdefault(name, []).extend(fresh)
+            self._hand_out.could_start(watched)
+            self._end(watched, judge(nodes, members, also, shares))
+        for name, nodes in wanted.items():
+            if parcel := self._deliver(watched, name, nodes, view):
+                yield parcel
+
+    def _shares(self, told: Iterable[Delivery]) -> dict[str, Share]:
+        shares: dict[str, Share] = {}
+        for one in told:
+            shares.setdefault(one.sn, Share()).take(one)
+        return shares
+
+    def _stand(self, name: str, shares: dict[str, Share]) -> Share:
+        """The member's share, with whether it may be given more."""
+        share = shares.setdefault(name, Share())
+        standing = self._means.observer.state(name)  # drained or not: it serves what boots from it
+        share.able = standing.kind is Kind.LIVE
+        share.absent = None if share.able or standing.kind is Kind.UNKNOWN else standing.reason
+        return share
+
+    def _deliver(self, watched: Watched, name: str, nodes: Sequence[str], view: View) -> Parcel | None:
+        """One attempt for all that a member has not begun with; None when its queue has no room now."""
+        means, row = self._means, watched.row
+        queue = queue_of(name, row.size)
+        if not room(queue, means.children(name), view.attempts):
+            return None
+        with writing(means.engine) as connection:
+            if not supervision.hold(connection, row.id, watched.epoch):
+                return None
+            attempt = deliveries.deliver(connection, row, name, queue, nodes, means.wall())
+        parcel = Parcel(attempt, row.id, name, queue, fold(nodes), row.label, row.command)
+        view.add(parcel)
+        return parcel
+
+    def _end(self, watched: Watched, verdict: Verdict) -> None:
+        self._hand_out.end_nodes(watched, verdict.endings)
+        if not verdict.ready:
+            return
+        job, now = watched.row.id, self._means.wall()
+        with writing(self._means.engine) as connection:
+            if not supervision.hold(connection, job, watched.epoch):
+                return
+            for (name, said), nodes in verdict.ready.items():
+                everything = len(nodes) == len(watched.free)
+                deliveries.end_ready(connection, job, [] if everything else nodes, name, said, now)
+            self._record(connection, job, verdict.behind)
+        for nodes in verdict.ready.values():
+            watched.forget(nodes)
+
+    def _record(self, connection: Connection, job: int, behind: Mapping[tuple[str, str], list[str]]) -> None:
+        for (name, reason), nodes in behind.items():
+            said = f"{name} is left behind, and catches up when it can: {reason}"
+            events.record(connection, job, self._means.wall(), "behind", said, sn=name, nodes=nodes)

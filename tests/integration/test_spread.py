@@ -1,0 +1,263 @@
+"""Jobs that every member of a pool does: real supervisors on a virtual clock, real syncers, real files."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, select
+from stage import Stage
+
+from core.errors import RequestError
+from core.states import Outcome
+from core.wanted import Change, Kind
+from db import events, jobs, wanted
+from db.engine import one_writer, open_engine, reading, writing
+from db.home import Home
+from db.jobtables import attempt, job
+from db.wantedtables import kept
+from db.wantedtables import wanted as wanted_table
+from routing.spread import SpreadAsk, new_job
+from routing.syncing import Syncer, announce, keeping
+
+
+class Folder:
+    """A keeper of small files; the name `bad` cannot be written, and a full disk takes nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def _state(self) -> tuple[int, list[str]]:
+        file = self.path / "state"
+        revision, behind = json.loads(file.read_text()) if file.exists() else (0, [])
+        return revision, behind
+
+    def revision(self) -> int:
+        return self._state()[0]
+
+    def behind(self) -> Sequence[str]:
+        return self._state()[1]
+
+    def apply(self, changes: Sequence[Change], revision: int) -> dict[str, str]:
+        if (self.path / "full").exists():
+            raise RequestError(f"{self.path} cannot be written: No space left on device")
+        problems = {}
+        for change in changes:
+            file = self.path / f"node-{change.name}"
+            if change.document is None:
+                file.unlink(missing_ok=True)
+            elif change.document == "bad":
+                problems[change.name] = "the template does not render: line 3"
+            else:
+                file.write_text(change.document)
+        (self.path / "state").write_text(json.dumps([revision, list(problems)]))
+        return problems
+
+
+class Cluster:
+    """A stage whose service nodes keep files."""
+
+    def __init__(self, url: str, tmp_path: Path) -> None:
+        self.engine = open_engine(url)
+        with writing(self.engine) as connection:
+            connection.execute(delete(wanted_table))
+            connection.execute(delete(kept))
+        self.stage = Stage(self.engine)
+        self.folders = {name: tmp_path / name for name in self.stage.sns}
+        self.homes: dict[str, Home] = {}
+        for name, folder in self.folders.items():
+            (folder / "run").mkdir(parents=True)
+            self.homes[name] = Home(folder, url, None, name, "mn1")
+            self.start(name)
+        self.stage.turn(4)
+        self.numbers = 0
+
+    def start(self, name: str) -> None:
+        """The service node's worker begins: it says what it has, then takes attempts."""
+        keepers = {Kind.BOOT: lambda home, site: Folder(home.path)}
+        announce(self.homes[name], self.engine, keepers)
+        hands = {kind: keeping(kind, keeper) for kind, keeper in keepers.items()}
+        syncer = Syncer(self.homes[name], self.engine, hands, wall=self.stage.wall)
+        self.stage.sns[name].take = lambda parcel: syncer.work(parcel.attempt)  # type: ignore[assignment,misc]
+
+    def ask(self, documents: Mapping[str, tuple[str, str]], also: tuple[str, ...] = ()) -> int:
+        """node → pool and document, in one transaction with the job."""
+        pools = {
+            node: tuple(name for name in pool.split(",") if name) for node, (pool, _) in documents.items()
+        }
+        with writing(self.engine) as connection:
+            one_writer(connection)
+            wanted.put(connection, Kind.BOOT, {n: (pools[n], text) for n, (_, text) in documents.items()})
+            self.numbers += 1
+            ask = SpreadAsk(
+                f"r{self.numbers}",
+                "nodeset",
+                "nodeset",
+                "root",
+                (Kind.BOOT,),
+                pools,
+                dict.fromkeys(pools, "boot"),
+            )
+            return jobs.enter(connection, new_job(ask), self.stage.wall())
+
+    def file(self, sn: str, node: str) -> str | None:
+        path = self.folders[sn] / f"node-{node}"
+        return path.read_text() if path.exists() else None
+
+    def said(self, number: int) -> dict[str, tuple[str, str, str | None]]:
+        with reading(self.engine) as connection:
+            found = jobs.results(connection, number)
+        return {result.node: (result.outcome, result.text, result.sn) for result in found}
+
+    def behind(self, number: int) -> list[tuple[str | None, str, str]]:
+        with reading(self.engine) as connection:
+            found = events.of_job(connection, number)
+        return [(line.sn, line.nodes, line.message) for line in found if line.kind == "behind"]
+
+    def kill(self, name: str) -> None:
+        self.stage.sns[name].alive = False
+        self.stage.turn(16)
+
+    def come_back(self, name: str) -> None:
+        self.stage.boot(name)
+        self.start(name)
+
+
+@pytest.fixture
+def cluster(database_url: str, tmp_path: Path) -> Iterator[Cluster]:
+    yield Cluster(database_url, tmp_path)
+
+
+def test_every_member_of_the_pool_gets_it(cluster: Cluster) -> None:
+    number = cluster.ask({"n1": ("sn1,sn2", "one"), "n2": ("sn2,sn3", "two"), "n3": ("mn1", "three")})
+    cluster.stage.settle()
+    assert cluster.said(number) == {
+        "n1": (Outcome.OK, "boot", "sn1"),
+        "n2": (Outcome.OK, "boot", "sn2"),
+        "n3": (Outcome.OK, "boot", "mn1"),
+    }
+    assert cluster.file("sn1", "n1") == cluster.file("sn2", "n1") == "one"
+    assert cluster.file("sn3", "n2") == "two" and cluster.file("sn3", "n1") is None
+    assert not cluster.behind(number)
+
+
+def test_a_dead_member_is_named_and_catches_up(cluster: Cluster) -> None:
+    cluster.kill("sn1")
+    number = cluster.ask({"n1": ("sn1,sn2", "one"), "n2": ("sn1,sn2", "two")})
+    cluster.stage.settle()
+    assert cluster.said(number)["n1"] == (Outcome.OK, "boot", "sn2")
+    ((sn, nodes, message),) = cluster.behind(number)
+    assert (sn, nodes) == ("sn1", "n[1-2]") and "no sign of life" in message
+    cluster.come_back("sn1")
+    cluster.stage.turn(30)
+    assert (cluster.file("sn1", "n1"), cluster.file("sn1", "n2")) == ("one", "two")
+    with reading(cluster.engine) as connection:
+        caught = connection.scalars(select(job.c.label).where(job.c.who == "serval")).all()
+    assert caught == ["nodeset sn1 catch-up"]
+
+
+def test_who_lost_its_files_gets_them_again(cluster: Cluster) -> None:
+    cluster.ask({"n1": ("sn1,sn2", "one")})
+    cluster.stage.settle()
+    cluster.kill("sn1")
+    for file in cluster.folders["sn1"].iterdir():
+        if file.is_file():
+            file.unlink()
+    cluster.come_back("sn1")
+    cluster.stage.turn(30)
+    assert cluster.file("sn1", "n1") == "one"
+
+
+def test_nobody_is_there(cluster: Cluster) -> None:
+    cluster.kill("sn1")
+    cluster.kill("sn2")
+    number = cluster.ask({"n1": ("sn1,sn2", "one"), "n2": ("sn1,sn3", "two")})
+    cluster.stage.settle()
+    outcome, text, _ = cluster.said(number)["n1"]
+    assert outcome == Outcome.UNREACHED and "sn1" in text and "sn2" in text
+    assert cluster.said(number)["n2"] == (Outcome.OK, "boot", "sn3")
+
+
+def test_a_member_killed_in_the_middle_is_left_behind(cluster: Cluster) -> None:
+    cluster.stage.sns["sn1"].consumes = False
+    number = cluster.ask({"n1": ("sn1,sn2", "one")})
+    cluster.stage.turn(3)
+    cluster.kill("sn1")
+    cluster.stage.settle()
+    assert cluster.said(number)["n1"] == (Outcome.OK, "boot", "sn2")
+    assert cluster.behind(number)[0][0] == "sn1"
+
+
+def test_problems_are_told_by_node_and_tried_again(cluster: Cluster) -> None:
+    number = cluster.ask({"n1": ("sn1", "bad"), "n2": ("sn1", "good")})
+    cluster.stage.settle()
+    outcome, text, _ = cluster.said(number)["n1"]
+    assert outcome == Outcome.ERROR and "line 3" in text and "sn1" in text
+    assert cluster.said(number)["n2"] == (Outcome.OK, "boot", "sn1")
+    number = cluster.ask({"n1": ("sn1", "mended")})
+    cluster.stage.settle()
+    assert cluster.said(number)["n1"][0] == Outcome.OK and cluster.file("sn1", "n1") == "mended"
+
+
+def test_a_full_disk_is_everybody_s_problem_there(cluster: Cluster) -> None:
+    (cluster.folders["sn1"] / "full").touch()
+    number = cluster.ask({"n1": ("sn1,sn2", "one"), "n2": ("sn1", "two")})
+    cluster.stage.settle()
+    assert cluster.said(number)["n1"] == (Outcome.OK, "boot", "sn2")
+    assert cluster.said(number)["n2"][0] == Outcome.ERROR and "No space left" in cluster.said(number)["n2"][1]
+    assert "No space left" in cluster.behind(number)[0][2]
+
+
+def test_who_is_no_member_any_more_removes_it(cluster: Cluster) -> None:
+    cluster.ask({"n1": ("sn1,sn2", "one")})
+    cluster.stage.settle()
+    cluster.ask({"n1": ("sn2,sn3", "one")})
+    cluster.stage.turn(40)
+    assert cluster.file("sn1", "n1") is None
+    assert cluster.file("sn3", "n1") == "one"
+    cluster.ask({"n1": ("", "")})
+    cluster.stage.turn(40)
+    assert cluster.file("sn2", "n1") is None
+
+
+def test_equal_documents_are_not_written_again(cluster: Cluster) -> None:
+    cluster.ask({"n1": ("sn1,sn2", "one")})
+    with writing(cluster.engine) as connection:
+        one_writer(connection)
+        before = wanted.last(connection, Kind.BOOT)
+        same = wanted.put(connection, Kind.BOOT, {"n1": (("sn1", "sn2"), "one")})
+        assert (same.changed, same.revision) == (frozenset(), before)
+        other = wanted.put(connection, Kind.BOOT, {"n1": (("sn2", "sn1"), "one"), "n2": (("sn1",), "x")})
+        assert (other.changed, other.revision) == ({"n1", "n2"}, before + 1)
+        assert wanted.documents(connection, Kind.BOOT, ["n1", "n2", "n3"]) == {"n1": "one", "n2": "x"}
+
+
+def test_a_drained_member_keeps_its_files_current(cluster: Cluster) -> None:
+    cluster.stage.drain("sn1")
+    cluster.ask({"n1": ("sn1,sn2", "one")})
+    cluster.stage.settle()
+    assert cluster.file("sn1", "n1") == "one"
+
+
+def test_one_job_waits_for_the_older_one_by_node(cluster: Cluster) -> None:
+    cluster.stage.sns["sn1"].consumes = False
+    first = cluster.ask({"n1": ("sn1", "one")})
+    second = cluster.ask({"n1": ("sn1", "two"), "n2": ("sn2", "other")})
+    cluster.stage.turn(4)
+    assert "n2" in cluster.said(second) and "n1" not in cluster.said(second)
+    cluster.stage.sns["sn1"].consumes = True
+    cluster.stage.settle()
+    assert cluster.said(first)["n1"][0] == cluster.said(second)["n1"][0] == Outcome.OK
+    assert cluster.file("sn1", "n1") == "two"
+
+
+def test_a_dead_supervisor_s_spread_goes_on(cluster: Cluster) -> None:
+    cluster.stage.sns["sn1"].consumes = False
+    number = cluster.ask({"n1": ("sn1,sn2", "one")})
+    cluster.stage.turn(2)
+    del cluster.stage.supervisors[0]
+    cluster.stage.sns["sn1"].consumes = True
+    cluster.stage.settle()
+    assert cluster.said(number)["n1"][0] == Outcome.OK
+    with reading(cluster.engine) as connection:
+        assert len(connection.scalars(select(attempt.c.id).where(attempt.c.job_id == number)).all()) == 2
