@@ -104,7 +104,9 @@ attempt = Table(
     Column("released", Float, doc="When only silent BMCs were left; it holds no place in the queue since."),
     Column("ended", Float, doc="When it was over: all reported, or fenced."),
     Column("reason", Text, doc="Why it was fenced; NULL when it ended by itself."),
-    Column("result", Text, doc="JSON: what the service node says of its nodes, in jobs that every member does."),
+    Column(
+        "result", Text, doc="JSON: what the service node says of its nodes, in jobs that every member does."
+    ),
     sqlite_autoincrement=True,
 )
 Index(
@@ -142,6 +144,7 @@ member = Table(
     Column("name", Text, primary_key=True, doc="A management or service node that has joined."),
     Column("public", Text, nullable=False, doc="Its public key: what is sealed for it only it can open."),
     Column("joined", Float, nullable=False, doc="When it joined."),
+    Column("certificate", Text, doc="PEM: by this its command server, or its commands, are known."),
 )
 
 drain = Table(
