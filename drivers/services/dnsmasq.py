@@ -1,0 +1,184 @@
+"""The configuration of dnsmasq (dnsmasq(8)): DHCP, TFTP and DNS of a host in one daemon.
+
+Another daemon would be another module that takes the same values (core/dhcpplan.py, core/dhcpdoc.py). What
+changes often is not in this file but in files beside it that dnsmasq reads again when it is told:
+
+    dhcp.hosts, dhcp.d/   records of nodes             drivers/services/dnsmasqhosts.py writes them
+    dhcp.options          boot files and servers       likewise
+    names.d/              DNS records                  drivers/services/dnsmasqnames.py
+    dhcp.leases, dnsmasq.pid                           dnsmasq itself
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.dhcpplan import DhcpPlan, Subnet
+from core.errors import RequestError
+from core.netdoc import SELF
+
+HOSTS = "dhcp.hosts"
+MORE_HOSTS = "dhcp.d"
+OPTIONS = "dhcp.options"
+LEASES = "dhcp.leases"
+NAMES = "names.d"
+PID = "dnsmasq.pid"
+CONFIG = "dnsmasq.conf"
+
+#: dnsmasq's own limit is 1,000 leases.
+MOST_LEASES = 1_000_000
+CACHED_NAMES = 10_000
+#: Seconds that all but the first member of a pool wait with an offer: 1 to 2, as dnsmasq counts whole ones. It
+#: knows one such delay; so the second and the third member answer at the same time.
+DELAY_S = 1
+#: Tag of nodes for which this host is not the first member.
+LATER = "later"
+#: What a value in the file may be made of: neither a line's end nor a comma, quote or comment.
+VALUE = re.compile(r"[A-Za-z0-9_.:/@+${}\[\]-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Dns:
+    """What dnsmasq answers about names."""
+
+    #: site.domain and the networks' domains: it answers for them alone and asks nobody (with `records`).
+    domains: tuple[str, ...] = ()
+    #: Whether it holds the cluster's records (`names.d`): the management node, and nameserver=2.
+    records: bool = False
+    #: Addresses that it asks about everything else.
+    servers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DnsmasqSettings:
+    """One host's dnsmasq. A part that is None or empty is switched off."""
+
+    #: Where configuration, leases and pid file lie; `prepare` makes it.
+    folder: Path
+    #: Interfaces of TFTP and DNS, and those of `dhcp`.
+    interfaces: tuple[str, ...] = ()
+    #: core.dhcpplan.plan() of this host (servicenode.dhcpserver).
+    dhcp: DhcpPlan | None = None
+    #: site.tftpdir (servicenode.tftpserver).
+    tftp_root: str = ""
+    #: servicenode.nameserver: 1 has `servers` alone, 2 and the management node `records` too.
+    dns: Dns | None = None
+    #: Port of DNS.
+    port: int = 53
+    #: dnsmasq gives up root for it. The folder must be readable to it; root itself serves by TFTP only what
+    #: everybody may read.
+    user: str = "root"
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder and what must lie in it before dnsmasq starts. Raises RequestError."""
+    try:
+        for name in (MORE_HOSTS, NAMES):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for name in (HOSTS, OPTIONS):
+            (folder / name).touch()
+    except OSError as error:
+        raise RequestError(f"{folder} cannot be made ready for dnsmasq: {error.strerror}.") from error
+
+
+def render_dnsmasq(settings: DnsmasqSettings) -> str:
+    """The text of dnsmasq.conf. Raises RequestError for a value that would break the file."""
+    lines = ["# Written by Serval; changes are lost.", *_base(settings)]
+    if settings.dns is None:
+        lines.append("port=0")
+    else:
+        lines += _dns(settings, settings.dns)
+    if settings.dhcp is not None:
+        lines += _dhcp(settings, settings.dhcp)
+    if settings.tftp_root:
+        lines += ["enable-tftp", f"tftp-root={value(settings.tftp_root)}", "tftp-no-fail"]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _base(settings: DnsmasqSettings) -> Iterator[str]:
+    yield f"pid-file={value(str(settings.folder / PID))}"
+    yield f"user={value(settings.user)}"
+    yield from ("no-resolv", "no-hosts", "bind-dynamic")
+    dhcp = settings.dhcp.interfaces if settings.dhcp else ()
+    for name in dict.fromkeys([*settings.interfaces, *dhcp]):
+        yield f"interface={value(name)}"
+        if settings.dhcp and name not in dhcp:
+            yield f"no-dhcp-interface={value(name)}"
+
+
+def _dns(settings: DnsmasqSettings, dns: Dns) -> Iterator[str]:
+    yield f"port={settings.port}"
+    yield f"cache-size={CACHED_NAMES}"
+    yield "domain-needed"
+    for server in dns.servers:
+        yield f"server={value(server)}"
+    if dns.records:
+        yield f"hostsdir={value(str(settings.folder / NAMES))}"
+        yield "bogus-priv"
+        for domain in dns.domains:
+            yield f"local=/{value(domain)}/"
+
+
+def _dhcp(settings: DnsmasqSettings, dhcp: DhcpPlan) -> Iterator[str]:
+    folder = settings.folder
+    yield f"dhcp-leasefile={value(str(folder / LEASES))}"
+    yield f"dhcp-lease-max={MOST_LEASES}"
+    yield f"dhcp-hostsfile={value(str(folder / HOSTS))}"
+    yield f"dhcp-hostsdir={value(str(folder / MORE_HOSTS))}"
+    yield f"dhcp-optsfile={value(str(folder / OPTIONS))}"
+    # A ping before each new lease takes 3 s, one after the other. Authoritative: it takes over the leases of
+    # a pool member that is dead.
+    yield from ("no-ping", "dhcp-authoritative", "dhcp-no-override", "dhcp-ignore-names")
+    yield from ARCHITECTURES
+    for interface in sorted(dhcp.no_boot):
+        yield f"tag-if=set:noboot,tag:{value(interface)}"
+    if dhcp.place:
+        yield f"tag-if=set:{LATER},tag:!known"
+    yield f"dhcp-reply-delay=tag:{LATER},{DELAY_S}"
+    for number, subnet in enumerate(dhcp.subnets):
+        yield from _subnet(f"net{number}", subnet, dhcp.lease_s)
+
+
+#: What a client is, by option 93 (RFC 4578) and the marks of iPXE: tags that boot files are chosen by.
+ARCHITECTURES = (
+    "dhcp-match=set:efi-x86_64,option:client-arch,7",
+    "dhcp-match=set:efi-x86_64,option:client-arch,9",
+    "dhcp-match=set:efi-aarch64,option:client-arch,11",
+    "tag-if=set:bios,tag:!efi-x86_64,tag:!efi-aarch64",
+    "dhcp-match=set:ipxe,175",
+    "dhcp-userclass=set:ipxe,iPXE",
+    "dhcp-userclass=set:ipxe,xNBA",
+    # iPXE need not wait for a ProxyDHCP server.
+    "dhcp-option=tag:ipxe,encap:175,176,1b",
+)
+
+
+def _subnet(tag: str, subnet: Subnet, lease_s: int) -> Iterator[str]:
+    network, told = subnet.network, subnet.told
+    ranges = [f"{first},{last}" for first, last in subnet.ranges]
+    for one in ranges or [f"{network.network_address},static"]:
+        yield f"dhcp-range=set:{tag},{one},{network.netmask},{lease_s}s"
+    # An option without a value is not sent; dnsmasq would name itself.
+    gateway = "" if told.remote and told.gateway == SELF else told.gateway
+    yield _option(tag, "router", gateway)
+    yield _option(tag, "dns-server", *told.nameservers)
+    if told.ntpservers:
+        yield _option(tag, "ntp-server", *told.ntpservers)
+    if told.logservers:
+        yield _option(tag, "log-server", *told.logservers)
+    if told.domain:
+        yield _option(tag, "domain-name", told.domain)
+    if told.mtu:
+        yield _option(tag, "mtu", str(told.mtu))
+
+
+def _option(tag: str, name: str, *values: str) -> str:
+    return ",".join([f"dhcp-option=tag:{tag}", f"option:{name}", *(value(one) for one in values if one)])
+
+
+def value(text: str) -> str:
+    """The text, which is one value of a configuration line. Raises RequestError when it is more."""
+    if not VALUE.fullmatch(text):
+        raise RequestError(f"{text[:80]!r} cannot stand in dnsmasq's configuration.")
+    return text
