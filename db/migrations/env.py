@@ -3,13 +3,13 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from db import jobtables, steptables, tables, wantedtables
+from db import jobtables, servicetables, steptables, tables, wantedtables
 from db.base import metadata
 from db.engine import open_engine, writing
 from db.home import open_home
 
 #: Importing them puts their tables on the metadata.
-DECLARED = (tables, jobtables, steptables, wantedtables)
+DECLARED = (tables, jobtables, servicetables, steptables, wantedtables)
 
 
 def migrate(connection: Connection) -> None:
