@@ -60,7 +60,7 @@ def nodes_share_a_network_with_a_server(cluster: Cluster) -> Iterator[Finding]:
         address = parsed(cluster.address(node))
         text = ",".join(names)
         if text not in reach:
-            reach[text] = _networks_of(cluster, names)
+            reach[text] = networks_of(cluster, names)
         subnets = reach[text]
         if address is None or subnets is None or node in cluster.service_nodes:
             continue
@@ -75,7 +75,7 @@ def nodes_share_a_network_with_a_server(cluster: Cluster) -> Iterator[Finding]:
         )
 
 
-def _networks_of(cluster: Cluster, names: Iterable[str]) -> list[Network] | None:
+def networks_of(cluster: Cluster, names: Iterable[str]) -> list[Network] | None:
     """The networks that these service nodes are on; None when one's addresses are not known."""
     found: list[Network] = []
     for name in names:

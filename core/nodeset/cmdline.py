@@ -1,0 +1,132 @@
+"""Kernel arguments: where the image or the installer's answers are, the console, and what the tables add.
+
+`{server}` stays for the loader to fill in with the server that answered, `{node}` for each node. What the
+initial RAM disk reads: SERVAL=SERVER:PORT (where the node reports to), NODE=NAME, imgurl=URL.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.bootdoc import SERVER
+from core.errors import DefinitionError
+from core.nodeset.files import INSTALL, Files, media
+from core.nodeset.images import Image
+from core.nodeset.words import Step
+
+Values = Mapping[str, str]
+
+#: Stands for the node's name until a document is made for it.
+NODE = "{node}"
+#: addkcmdline: behind this a word is for the installed system only.
+LATER = "R::"
+PORT = re.compile(r"\d{1,3}|tty[A-Za-z]{1,8}\d{1,3}")
+SPEED = re.compile(r"\d{3,7}")
+HARD_FLOW = ("hard", "cts", "ctsrts")
+#: One word in any loader and shell.
+WORD = re.compile(r"[A-Za-z0-9_.,:/@%+=~-]+")
+LONGEST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where nodes of one kind get things from. Hosts may be `{server}`."""
+
+    #: site.installdir, site.tftpdir, site.httpport.
+    installdir: str = "/install"
+    tftpdir: str = "/tftpboot"
+    http_port: int = 80
+    #: Port that nodes report their status to (site.xcatiport).
+    report_port: int = 3002
+    #: noderes.nfsserver and xcatmaster of a node without a pool.
+    files_from: str = SERVER
+    reports_to: str = SERVER
+
+    def url(self, path: str) -> str:
+        """The URL of a served path."""
+        return f"http://{self.files_from}:{self.http_port}/{path}"
+
+
+def of_image(image: Image, files: Files, place: Place, node: Values) -> str:
+    """The arguments for an osimage. Raises DefinitionError for values that cannot stand there."""
+    if image.provmethod == Step.INSTALL:
+        words = _installer(image, place)
+    elif files.root.endswith("/rootimg"):
+        words = _nfs_root(image, files, place, node)
+    else:
+        words = [f"imgurl={place.url(files.root)}", *_identity(place)]
+    return _joined(words, node, image.addkcmdline, f"addkcmdline of osimage {image.imagename}")
+
+
+def of_genesis(state: str, place: Place, node: Values) -> str:
+    """The arguments for the genesis image, which does what `state` says."""
+    return _joined([f"destiny={state}", *_identity(place)], node)
+
+
+def _identity(place: Place) -> list[str]:
+    return [f"SERVAL={place.reports_to}:{place.report_port}", f"NODE={NODE}"]
+
+
+def _installer(image: Image, place: Place) -> list[str]:
+    """How each family's installer finds its media and its answers."""
+    tree = media(image, place.installdir)
+    answers = place.url(f"{INSTALL}/autoinst/{NODE}")
+    match image.family:
+        case "redhat":
+            return [f"inst.repo={place.url(tree)}", f"inst.ks={answers}", "ip=dhcp"]
+        case "suse":
+            return [f"install={place.url(tree)}", f"autoyast={answers}", "ifcfg=*=dhcp"]
+        case "debian":
+            return ["auto=true", "priority=critical", f"url={answers}", f"hostname={NODE}", "interface=auto"]
+        case _:
+            root = f"{place.files_from}:{place.installdir}{tree.removeprefix(INSTALL)}"
+            nfs = ["boot=casper", "netboot=nfs", f"nfsroot={root}", "ip=dhcp"]
+            return [*nfs, "autoinstall", f"ds=nocloud-net;s={answers}/"]
+
+
+def _nfs_root(image: Image, files: Files, place: Place, node: Values) -> list[str]:
+    folder = f"{place.installdir}{files.root.removeprefix(INSTALL)}"
+    options = _word(image.nfsrootopts or "ro", f"nfsrootopts of osimage {image.imagename}")
+    words = [f"root=nfs:{place.files_from}:{folder}:{options}", *_identity(place)]
+    if lasting := node.get("statelite.statemnt"):
+        words.append(f"STATEMNT={_word(lasting, 'statelite.statemnt')}")
+    return words
+
+
+def _joined(words: list[str], node: Values, added: str = "", what: str = "") -> str:
+    own = _added(node.get("bootparams.addkcmdline", ""), "bootparams.addkcmdline")
+    found = " ".join(word for word in (*words, *_console(node), *_added(added, what), *own) if word)
+    if len(found) > LONGEST:
+        raise DefinitionError(f"its kernel arguments are {len(found)} letters long; kernels take {LONGEST}")
+    return found
+
+
+def _added(text: str, what: str) -> list[str]:
+    """The words of an addkcmdline that the kernel gets now."""
+    if not (text.isascii() and text.isprintable()):
+        raise DefinitionError(f"{what} is {text[:80]!r}; kernel arguments are plain ASCII in one line")
+    return [word for word in text.split(" ") if not word.startswith(LATER)]
+
+
+def _console(node: Values) -> list[str]:
+    """`console=` of a serial port, when nodehm or the site names one."""
+    port = node.get("nodehm.serialport", "")
+    if not port:
+        return []
+    if not PORT.fullmatch(port):
+        raise DefinitionError(
+            f"nodehm.serialport is {port[:40]!r}; it is a number, or a name such as ttyAMA0"
+        )
+    speed = node.get("nodehm.serialspeed", "")
+    if not SPEED.fullmatch(speed):
+        said = f"nodehm.serialspeed is {speed[:40]!r}" if speed else "nodehm.serialspeed is not set"
+        raise DefinitionError(f"serialport is {port} and {said}: chdef it serialspeed=115200")
+    device = f"ttyS{port}" if port.isdigit() else port
+    flow = "n8r" if node.get("nodehm.serialflow", "") in HARD_FLOW else ""
+    return ["console=tty0", f"console={device},{speed}{flow}"]
+
+
+def _word(text: str, what: str) -> str:
+    if not WORD.fullmatch(text):
+        raise DefinitionError(f"{what} is {text[:80]!r}; it must be one plain word")
+    return text

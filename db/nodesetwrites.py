@@ -1,0 +1,66 @@
+"""What nodeset leaves in xCAT's tables: chain, nodetype and nodelist.status. Only what differs is written."""
+
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from core.nodeset.words import Word, parse
+from db.engine import Connection
+from db.lookup import Values, effective, own_rows
+from db.upserts import Rows, upsert
+
+COLUMNS = {"chain": ["currstate", "currchain"], "nodetype": ["os", "arch", "profile", "provmethod"]}
+#: xCAT's form of nodelist.statustime.
+CLOCK = "%m-%d-%Y %H:%M:%S"
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the tables shall say of a node: `table.column` to value; nodelist.status, empty: as it is."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    status: str = ""
+
+
+def write(
+    connection: Connection, asked: Mapping[str, Outlook], changed: Collection[str], now: float
+) -> set[str]:
+    """Write what differs from what holds; the nodes for which something was written.
+
+    The status is written for these and for those `changed` otherwise. The caller has called `one_writer`.
+    """
+    there = effective(connection, {**COLUMNS, "nodelist": ["status"]}, asked, unreadable={})
+    own = own_rows(connection, COLUMNS, asked)
+    rows: Rows = {}
+    touched: set[str] = set()
+    clock = time.strftime(CLOCK, time.localtime(now))
+    for node, outlook in asked.items():
+        values = there.get(node, {})
+        for key, value in outlook.values.items():
+            if _differs(key, value, values, own.get(node, {})):
+                _set(rows, node, key, value)
+                touched.add(node)
+        if outlook.status not in ("", values.get("nodelist.status")) and (node in touched or node in changed):
+            _set(rows, node, "nodelist.status", outlook.status)
+            _set(rows, node, "nodelist.statustime", clock)
+    upsert(connection, rows)
+    return touched
+
+
+def _differs(key: str, value: str, holds: Values, own: Values) -> bool:
+    """Whether a row must be written; a value of a group cannot be taken away from a node, only changed."""
+    return value != holds.get(key, "") if value else key in own
+
+
+def _set(rows: Rows, node: str, key: str, value: str) -> None:
+    table, _, column = key.partition(".")
+    rows.setdefault(table, {}).setdefault(node, {})[column] = value
+
+
+def next_steps(connection: Connection, nodes: Collection[str]) -> dict[str, tuple[Word, ...]]:
+    """What waits in chain.currchain, of the nodes for which something does.
+
+    Raises RequestError when a chain cannot be read.
+    """
+    found = effective(connection, {"chain": ["currchain"]}, nodes)
+    return {node: parse(text) for node, values in found.items() if (text := values.get("chain.currchain"))}
