@@ -46,12 +46,12 @@ class Namespaces:
         ip("netns", "add", self.name(role))
         ip("-n", self.name(role), "link", "set", "lo", "up")
 
-    def bridge(self, name: str, address: str = "") -> None:
-        """Make a switch; with an address (`10.0.0.1/24`) hardware beside the switches can use it."""
+    def bridge(self, name: str, *addresses: str) -> None:
+        """Make a switch; addresses (`10.0.0.1/24`) are for hardware beside the switches."""
         switches = self.name(SWITCHES)
         ip("-n", switches, "link", "add", name, "type", "bridge", "forward_delay", "0")
-        if address:
-            ip("-n", switches, "addr", "add", address, "dev", name)
+        for address in addresses:
+            ip("-n", switches, "addr", "add", address, "dev", name, "nodad")
         ip("-n", switches, "link", "set", name, "up")
 
     def plug(self, role: str, bridge: str, address: str) -> None:
