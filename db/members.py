@@ -1,6 +1,6 @@
-"""Management and service nodes that have joined, with the public keys that credentials are sealed for."""
+"""Management and service nodes that have joined: keys that credentials are sealed for, and certificates."""
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -22,6 +22,28 @@ def join(connection: Connection, name: str, public: str, now: float) -> None:
             f"{name} has joined before with another key. If its home was made anew, run on the management "
             f"node: serval sn forget {name}"
         )
+
+
+def certify(connection: Connection, name: str, certificate: str) -> None:
+    """Enter the certificate of a host that has joined.
+
+    Raises RequestError when it has another one: somebody else may be using its name.
+    """
+    mine = member.c.name == name
+    connection.execute(
+        update(member).where(mine, member.c.certificate.is_(None)).values(certificate=certificate)
+    )
+    if connection.scalar(select(member.c.certificate).where(mine)) != certificate:
+        raise RequestError(
+            f"{name} has joined before with another certificate. If its home was made anew, run on the "
+            f"management node: serval sn forget {name}"
+        )
+
+
+def certificates(connection: Connection) -> dict[str, str]:
+    """The certificate of every member that has one, by name."""
+    query = select(member.c.name, member.c.certificate).where(member.c.certificate.is_not(None))
+    return {row.name: row.certificate for row in connection.execute(query)}
 
 
 def forget(connection: Connection, name: str) -> bool:

@@ -27,6 +27,7 @@ from db.engine import open_engine, reading, writing
 from db.home import Home
 from db.schema import upgrade
 from drivers import leases
+from drivers.certificate import make_certificate
 from drivers.seal import make_key
 from routing.router import JOBS
 from tasks.app import create_app, die_with_parent
@@ -86,8 +87,10 @@ class Keeper:
         engine = open_engine(self.home.database)
         upgrade(engine)
         public = make_key(self.home.keys, self.home.name)
+        certificate = make_certificate(self.home.keys, self.home.name)
         with writing(engine) as connection:
             members.join(connection, self.home.name, public, time.time())
+            members.certify(connection, self.home.name, certificate)
 
     # -- workers -----------------------------------------------------------------------------------
 
