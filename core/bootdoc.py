@@ -5,7 +5,7 @@ otherwise (xcatmaster, tftpserver, nfsserver). DESIGN section 6.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 
 from core.errors import RequestError
@@ -62,7 +62,7 @@ class BootDoc:
 
     def to_text(self) -> str:
         """As JSON, the same for equal documents."""
-        return json.dumps(asdict(self), sort_keys=True)
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}, sort_keys=True)
 
 
 def from_text(text: str) -> BootDoc:

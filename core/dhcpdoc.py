@@ -1,7 +1,7 @@
 """What a DHCP server says to one node: the document that makedhcp and nodeset write once."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from core.errors import RequestError
 
@@ -33,7 +33,9 @@ class DhcpDoc:
 
     def to_text(self) -> str:
         """As JSON, the same for equal documents."""
-        return json.dumps(asdict(self), sort_keys=True)
+        told = {name: getattr(self, name) for name in self.__slots__}
+        hosts = [{name: getattr(host, name) for name in host.__slots__} for host in self.hosts]
+        return json.dumps(told | {"hosts": hosts}, sort_keys=True)
 
 
 def from_text(text: str) -> DhcpDoc:

@@ -4,11 +4,10 @@ Deciding reads one snapshot and takes its time; writing holds the one writer's l
 that cannot be done is told why, and the others go on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from core.bootdoc import SERVER, BootDoc
-from core.dhcpdoc import DhcpDoc
+from core.bootdoc import SERVER
 from core.errors import DefinitionError, RequestError
 from core.nodeset.cmdline import Place
 from core.nodeset.decide import Decision, Find, decide, for_node
@@ -38,30 +37,35 @@ class Plan:
     """What shall be; every node asked for is in `decisions` or in `hopeless`."""
 
     decisions: dict[str, Decision] = field(default_factory=dict)
-    #: Documents of the nodes that have one.
-    boot: dict[str, BootDoc] = field(default_factory=dict)
-    dhcp: dict[str, DhcpDoc] = field(default_factory=dict)
-    #: node → service nodes that shall have its boot document, and its DHCP document.
-    boot_members: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    dhcp_members: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    #: What `wanted.put` shall write of these; a node that is to have no document has no members.
+    boot: dict[str, wanted.Entry] = field(default_factory=dict)
+    dhcp: dict[str, wanted.Entry] = field(default_factory=dict)
+    #: node → service nodes that act for it, best first.
+    pools: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: node → error class and sentence.
     hopeless: dict[str, tuple[str, str]] = field(default_factory=dict)
-    #: Whether DHCP records are written too (site.dhcpsetup).
-    with_dhcp: bool = True
+    #: What the job brings to service nodes: without DHCP where site.dhcpsetup says so.
+    kinds: tuple[Kind, ...] = (Kind.BOOT, Kind.DHCP)
+    #: Who has the boot files in place of the pool: the management node, with site.sharedtftp.
+    shared: tuple[str, ...] = ()
 
 
 def plan(connection: Connection, chain: Sequence[Word], nodes: Sequence[str], home: Home) -> Plan:
     """What a chain means for these nodes. Raises RequestError for site settings that cannot be used."""
     values = boot_values(connection, nodes)
     pools = pools_of(connection, nodes, home.mn)
-    made = Plan(hopeless=dict(pools.hopeless), with_dhcp=values.site.get("dhcpsetup", "").lower() not in NO)
-    shared = values.site.get("sharedtftp", "1").lower() not in NO
-    for node, pool in pools.of.items():
-        made.dhcp_members[node] = tuple(members(pool))
-        made.boot_members[node] = (home.mn,) if shared else made.dhcp_members[node]
+    made = Plan(
+        pools={node: tuple(members(pool)) for node, pool in pools.of.items()}, hopeless=dict(pools.hopeless)
+    )
+    if values.site.get("dhcpsetup", "").lower() in NO:
+        made.kinds = (Kind.BOOT,)
+    if values.site.get("sharedtftp", "1").lower() not in NO:
+        made.shared = (home.mn,)
     _decide(made, chain, values, home)
-    if chain[0].step is not Step.OFFLINE:
-        _address(connection, made, values, home)
+    if chain[0].step is Step.OFFLINE:
+        made.boot = made.dhcp = dict.fromkeys(made.decisions, ((), ""))
+    else:
+        _fill_in(connection, made, values.site, home.mn)
     return made
 
 
@@ -71,30 +75,23 @@ def enter(connection: Connection, made: Plan, ask: SpreadAsk, now: float) -> int
     `ask` holds who asks what; its pools, kinds and texts are filled in here.
     """
     write(connection, made, now)
-    kinds = (Kind.BOOT, Kind.DHCP) if made.with_dhcp else (Kind.BOOT,)
-    both = {
-        node: tuple(dict.fromkeys((*made.boot_members[node], *made.dhcp_members[node])))
-        if made.with_dhcp
-        else made.boot_members[node]
-        for node in made.decisions
-    }
+    pools = {node: made.pools[node] for node in made.decisions}
+    if made.shared:
+        own = made.pools if Kind.DHCP in made.kinds else dict.fromkeys(made.pools, ())
+        pools = {node: tuple(dict.fromkeys((*made.shared, *own[node]))) for node in made.decisions}
     texts = {node: decision.state for node, decision in made.decisions.items()}
-    full = replace(ask, kinds=kinds, pools=both, texts=texts, hopeless=made.hopeless)
+    full = replace(ask, kinds=made.kinds, pools=pools, texts=texts, hopeless=made.hopeless)
     return jobs.enter(connection, new_job(full), now)
 
 
 def write(connection: Connection, made: Plan, now: float) -> None:
     """Write documents and tables, where they differ."""
     one_writer(connection)
-    done = wanted.put(connection, Kind.BOOT, _entries(made.decisions, made.boot, made.boot_members))
-    changed = done.changed
-    if made.with_dhcp:
-        changed |= wanted.put(
-            connection, Kind.DHCP, _entries(made.decisions, made.dhcp, made.dhcp_members)
-        ).changed
-    nodesetwrites.write(
-        connection, {node: _outlook(one) for node, one in made.decisions.items()}, changed, now
-    )
+    changed: set[str] = set()
+    for kind in made.kinds:
+        changed |= wanted.put(connection, kind, made.boot if kind is Kind.BOOT else made.dhcp).changed
+    outlooks = {node: _outlook(decision) for node, decision in made.decisions.items()}
+    nodesetwrites.write(connection, outlooks, changed, now)
 
 
 def advance(connection: Connection, nodes: Sequence[str], home: Home, now: float) -> Plan:
@@ -118,15 +115,14 @@ def advance(connection: Connection, nodes: Sequence[str], home: Home, now: float
 def _decide(made: Plan, chain: Sequence[Word], values: BootValues, home: Home) -> None:
     """Decide once for all nodes with the same values."""
     known: dict[tuple[str | None, ...], Decision | tuple[str, str]] = {}
-    for node in made.boot_members:
+    for node, pool in made.pools.items():
         if node in values.bad:
             made.hopeless[node] = (DefinitionError.__name__, values.bad[node])
             continue
         row = values.nodes[node]
         key = tuple(row.get(name) for name in DECIDING)
         if key not in known:
-            alone = len(made.dhcp_members[node]) == 1
-            known[key] = _decide_one(chain, row, values, home, alone)
+            known[key] = _decide_one(chain, row, values, home, alone=len(pool) == 1)
         decided = known[key]
         if isinstance(decided, Decision):
             made.decisions[node] = decided
@@ -135,7 +131,7 @@ def _decide(made: Plan, chain: Sequence[Word], values: BootValues, home: Home) -
 
 
 def _decide_one(
-    chain: Sequence[Word], row: Values, values: BootValues, home: Home, alone: bool
+    chain: Sequence[Word], row: Values, values: BootValues, home: Home, *, alone: bool
 ) -> Decision | tuple[str, str]:
     try:
         place = _place(values.place, row) if alone else values.place
@@ -162,35 +158,22 @@ def _find(place: Place, row: Values, home: Home) -> Find:
     return find
 
 
-def _address(connection: Connection, made: Plan, values: BootValues, home: Home) -> None:
-    """Fill in what is each node's own; nodes that no service node can answer become hopeless."""
+def _fill_in(connection: Connection, made: Plan, site: Values, mn: str) -> None:
+    """The documents, with what is each node's own; nodes that no service node can answer become hopeless."""
     resolver = Resolver()
     try:
-        found, bad = dhcp_docs(connection, list(made.decisions), made.dhcp_members, resolver.addresses)
+        docs, bad = dhcp_docs(connection, list(made.decisions), made.pools, resolver.addresses)
     finally:
         resolver.close()
-    ips = {node: next((host.ip for host in doc.hosts if host.ip), "") for node, doc in found.items()}
-    far = out_of_reach(connection, ips, made.dhcp_members, values.site, home.mn)
+    ips = {node: next((host.ip for host in doc.hosts if host.ip), "") for node, doc in docs.items()}
+    far = out_of_reach(connection, ips, made.pools, site, mn)
     bad |= {node: (DefinitionError.__name__, sentence) for node, sentence in far.items()}
-    for node, reason in bad.items():
-        made.hopeless[node] = reason
-        made.decisions.pop(node, None)
+    made.hopeless |= bad
+    made.decisions = {node: one for node, one in made.decisions.items() if node not in bad}
     for node, decision in made.decisions.items():
-        made.dhcp[node] = found[node]
-        document = for_node(decision, node, found[node])
-        if document is not None:
-            made.boot[node] = document
-
-
-def _entries(
-    decisions: Mapping[str, Decision],
-    documents: Mapping[str, BootDoc] | Mapping[str, DhcpDoc],
-    of: Mapping[str, tuple[str, ...]],
-) -> dict[str, wanted.Entry]:
-    """For `wanted.put`: nodes without a document have none anywhere."""
-    return {
-        node: (of[node], documents[node].to_text()) if node in documents else ((), "") for node in decisions
-    }
+        if boot := for_node(decision, node, docs[node]):
+            made.boot[node] = (made.shared or made.pools[node], boot.to_text())
+            made.dhcp[node] = (made.pools[node], docs[node].to_text())
 
 
 def _outlook(decision: Decision) -> Outlook:
