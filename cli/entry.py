@@ -19,6 +19,7 @@ COMMANDS = {
     "serval": ("cli.serval", "serval"),
     "rpower": ("cli.power", "rpower"),
     "rsetboot": ("cli.power", "rsetboot"),
+    "nodeset": ("cli.nodeset", "nodeset"),
     "mkdef": ("cli.definitions", "mkdef"),
     "chdef": ("cli.definitions", "chdef"),
     "lsdef": ("cli.definitions", "lsdef"),

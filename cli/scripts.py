@@ -25,6 +25,11 @@ def rsetboot() -> NoReturn:
     main("rsetboot")
 
 
+def nodeset() -> NoReturn:
+    """The `nodeset` script."""
+    main("nodeset")
+
+
 def mkdef() -> NoReturn:
     """The `mkdef` script."""
     main("mkdef")

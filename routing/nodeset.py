@@ -69,7 +69,7 @@ def plan(connection: Connection, chain: Sequence[Word], nodes: Sequence[str], ho
     return made
 
 
-def enter(connection: Connection, made: Plan, ask: SpreadAsk, now: float) -> int:
+def enter(connection: Connection, made: Plan, ask: SpreadAsk, now: float, *, supersede: bool = False) -> int:
     """Write the plan and the job that carries it to the service nodes; the job's number.
 
     `ask` holds who asks what; its pools, kinds and texts are filled in here.
@@ -81,7 +81,7 @@ def enter(connection: Connection, made: Plan, ask: SpreadAsk, now: float) -> int
         pools = {node: tuple(dict.fromkeys((*made.shared, *own[node]))) for node in made.decisions}
     texts = {node: decision.state for node, decision in made.decisions.items()}
     full = replace(ask, kinds=made.kinds, pools=pools, texts=texts, hopeless=made.hopeless)
-    return jobs.enter(connection, new_job(full), now)
+    return jobs.enter(connection, new_job(full), now, supersede=supersede)
 
 
 def write(connection: Connection, made: Plan, now: float) -> None:

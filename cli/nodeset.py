@@ -1,0 +1,189 @@
+"""nodeset: what nodes boot next, decided here and carried to every service node of their pools (xCAT)."""
+
+import argparse
+import json
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+
+from cli.arguments import Parser, command
+from cli.context import Context
+from cli.follow import Follower, Options
+from cli.noderange import node_list
+from cli.power import asked_before, broker, ring, wait
+from core.bootdoc import from_text
+from core.errors import RequestError, UnavailableError
+from core.nodeset.decide import OFFLINE
+from core.nodeset.words import USAGE, parse
+from core.syncspec import Mode
+from core.wanted import Kind
+from db import events, jobs, wanted
+from db.engine import Connection, Engine, reading, writing
+from db.home import Home, open_home
+from db.schema import open_database
+from drivers import leases, wake
+from routing import nodeset as rules
+from routing.nodeset import Plan
+from routing.spread import SpreadAsk, new_job
+
+STAT = "stat"
+#: What an installer asks for when it is done: the next step of the chain.
+NEXT = "next"
+
+
+def nodeset_parser(ctx: Context) -> Parser:
+    """The options of nodeset."""
+    parser = Parser(
+        ctx,
+        "nodeset",
+        description="Set what nodes boot next, and make every service node of their pools ready for it.",
+        epilog="Exit status: 0 when every node is ok, 1 when not, 130 after Ctrl-C.",
+    )
+    parser.add_version()
+    parser.add_argument("noderange", help="nodes and groups, such as compute,-n[001-004]")
+    parser.add_argument("state", nargs="?", help=USAGE)
+    parser.add_argument(
+        "-V", "--verbose", action="store_true", help="show the service nodes; with stat, ask them"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, one line a node")
+    parser.add_argument("--no-wait", action="store_true", help="print the job's number and leave")
+    parser.add_argument("--plan", action="store_true", help="print what would be set; nothing is")
+    parser.add_argument("--supersede", action="store_true", help="cancel what older jobs have not sent yet")
+    parser.add_argument(
+        "--noupdateinitrd", action="store_true", help="no effect: kernel and initrd are not copied"
+    )
+    parser.add_argument("--ignorekernelchk", action="store_true", help="no effect: there is no such check")
+    return parser
+
+
+@command
+def nodeset(argv: list[str], ctx: Context) -> int:
+    """Set or show what nodes boot next."""
+    options = nodeset_parser(ctx).parse_args(argv)
+    if options.state is None:
+        raise RequestError(f"nodeset needs a state: {USAGE}")
+    home, engine = open_home(ctx.env), open_database(ctx.env)
+    if options.state == STAT:
+        return stat(ctx, home, engine, options)
+    if options.state == NEXT:
+        return advance(ctx, home, engine, options)
+    chain = parse(options.state)
+    if ctx.again and (known := asked_before(engine, ctx.request)) is not None:
+        return wait(ctx, engine, known, options)
+    with reading(engine) as connection:
+        nodes = node_list(connection, options.noderange, ctx)
+        made = rules.plan(connection, chain, nodes, home)
+    if options.plan:
+        return print_plan(ctx, made, options.json)
+    return submit_and_follow(ctx, home, engine, made, options)
+
+
+def submit_and_follow(
+    ctx: Context, home: Home, engine: Engine, made: Plan, options: argparse.Namespace
+) -> int:
+    """Write the plan and its job, wake the supervisor and follow; nothing is written without Redis."""
+    redis = leases.connect(broker(home))
+    leases.read(redis)
+    label = f"nodeset {options.noderange} {options.state}"
+    ask = SpreadAsk(ctx.request, "nodeset", label, ctx.who, (), {})
+    try:
+        with writing(engine) as connection:
+            number = rules.enter(connection, made, ask, time.time(), supersede=options.supersede)
+        with suppress(UnavailableError):
+            wake.ring(redis)
+        return wait(ctx, engine, number, options)
+    except KeyboardInterrupt:
+        known = asked_before(engine, ctx.request)
+        if known is None:
+            raise  # nothing was written, so there is nothing to say
+        return Follower(ctx, engine, known, Options()).leave()
+
+
+def print_plan(ctx: Context, made: Plan, as_json: bool) -> int:
+    """One line a node; 1 when one of them cannot be done."""
+    for node in sorted({*made.decisions, *made.hopeless}):
+        decision, (_, reason) = made.decisions.get(node), made.hopeless.get(node, ("", ""))
+        if as_json:
+            told = {"node": node, "state": decision.state if decision else None, "message": reason or None}
+            ctx.say(json.dumps(told | {"pool": list(made.pools.get(node, ()))}, ensure_ascii=False))
+        elif decision:
+            ctx.say(f"{node}: {decision.state} (from {','.join(made.shared or made.pools[node])})")
+        else:
+            ctx.complain(f"{node}: Error: {reason}")
+    return 1 if made.hopeless else 0
+
+
+def stat(ctx: Context, home: Home, engine: Engine, options: argparse.Namespace) -> int:
+    """What is wanted of each node; verbose, whether the files of its service nodes are so."""
+    with reading(engine) as connection:
+        nodes = node_list(connection, options.noderange, ctx)
+        states = states_of(connection, nodes)
+        holders = wanted.members_of(connection, Kind.BOOT, nodes) if options.verbose else {}
+    if not options.verbose or not any(holders.values()):
+        for node in nodes:
+            ctx.say(
+                json.dumps({"node": node, "state": states[node]})
+                if options.json
+                else f"{node}: {states[node]}"
+            )
+        return 0
+    asked = {node: holders[node] for node in nodes if holders.get(node)}
+    for node in nodes:
+        if node not in asked:
+            ctx.say(f"{node}: {states[node]}")
+    return inspect(ctx, home, engine, asked, states, options)
+
+
+def states_of(connection: Connection, nodes: Iterable[str]) -> dict[str, str]:
+    """The state of each node as its document has it; a node without one is offline."""
+    nodes = list(nodes)
+    found = wanted.documents(connection, Kind.BOOT, nodes)
+    return {node: from_text(found[node]).state if node in found else OFFLINE for node in nodes}
+
+
+def inspect(
+    ctx: Context,
+    home: Home,
+    engine: Engine,
+    members: dict[str, tuple[str, ...]],
+    states: dict[str, str],
+    options: argparse.Namespace,
+) -> int:
+    """Ask every member whether its files are what they should be; 1 when one of them is not ready."""
+    leases.read(leases.connect(broker(home)))
+    ask = SpreadAsk(
+        request=ctx.request,
+        command="nodeset",
+        label=f"nodeset {options.noderange} stat",
+        who=ctx.who,
+        kinds=(Kind.BOOT,),
+        pools=members,
+        texts={node: states[node] for node in members},
+        mode=Mode.INSPECT,
+        changing=False,
+    )
+    with writing(engine) as connection:
+        number = jobs.enter(connection, new_job(ask), time.time())
+    ring(home)
+    status = wait(ctx, engine, number, options)
+    with reading(engine) as connection:
+        behind = [event for event in events.of_job(connection, number) if event.kind == "behind"]
+    for event in behind:
+        ctx.complain(f"{event.nodes}: {event.message}")
+    return 1 if behind else status
+
+
+def advance(ctx: Context, home: Home, engine: Engine, options: argparse.Namespace) -> int:
+    """Go on to the next step of each node's chain; service nodes catch up by themselves."""
+    with reading(engine) as connection:
+        nodes = node_list(connection, options.noderange, ctx)
+    with writing(engine) as connection:
+        made = rules.advance(connection, nodes, home, time.time())
+        states = states_of(connection, nodes)
+    ring(home)
+    for node in nodes:
+        if node in made.hopeless:
+            ctx.complain(f"{node}: Error: {made.hopeless[node][1]}")
+        else:
+            ctx.say(f"{node}: {states[node]}")
+    return 1 if made.hopeless else 0
