@@ -10,7 +10,11 @@ from db.servicetables import sn_service
 
 
 def note(
-    connection: Connection, sn: str, results: Iterable[Result], now: float, only: Collection[str] | None = None
+    connection: Connection,
+    sn: str,
+    results: Iterable[Result],
+    now: float,
+    only: Collection[str] | None = None,
 ) -> None:
     """Replace what a service node said before; with `only` what it said of these services."""
     old = delete(sn_service).where(sn_service.c.sn == sn)

@@ -1,0 +1,74 @@
+"""Which daemons a host runs for which services, each described from the tables: one line a daemon."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.services import settings
+from core.services.wanted import Service, Wanted
+from drivers.files import write_whole
+from drivers.services import chrony, ganesha, nginx, slapd, vsftpd
+from drivers.services.daemon import Daemon, Folder
+from drivers.services.upkeep import make, read
+from routing.hosttables import HostTables
+
+#: A small file below tftpdir that is read over HTTP and TFTP to see whether they work.
+SAMPLE = "serval-check"
+SAMPLE_TEXT = "Serval reads this file to see whether TFTP and HTTP work.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A daemon and the services that it is needed for; `describe` gets those of them that are on."""
+
+    name: str
+    services: tuple[Service, ...]
+    describe: Callable[[HostTables, Sequence[Wanted]], Daemon]
+
+
+def _vsftpd(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
+    root = tables.home.host_path(settings.trees(tables.site).install)
+    empty = tables.home.host_path("/var/run/vsftpd/empty")
+    return vsftpd.daemon(root, tables.folder("vsftpd"), empty, Service.FTP)
+
+
+def _slapd(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
+    return slapd.daemon(tables.home.host_path("/etc/ldap/slapd.d"), Service.LDAP)
+
+
+def _chrony(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
+    clock = settings.clock(tables.site, tables.nets, tables.home.name, is_mn=tables.is_mn)
+    state = tables.home.host_path("/var/lib/chrony")
+    return chrony.daemon(clock, tables.folder("chrony"), state, Service.NTP)
+
+
+def _nginx(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
+    found = settings.trees(tables.site)
+    install, tftp = (tables.home.host_path(path) for path in (found.install, found.tftp))
+    sample(tftp)
+    trees = (nginx.Tree("/install", install), nginx.Tree("/tftpboot", tftp))
+    web = nginx.Web(trees, found.http_port, f"/tftpboot/{SAMPLE}", SAMPLE_TEXT.encode())
+    return nginx.daemon(web, tables.folder("nginx"), Service.NFS)
+
+
+def _ganesha(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
+    found = settings.trees(tables.site)
+    trees = {path: tables.home.host_path(path) for path in (found.install, found.tftp)}
+    return ganesha.daemon(trees, tables.folder("ganesha"), Service.NFS)
+
+
+def sample(tftpdir: Path) -> None:
+    """Write the file that is read to see whether services work. Raises RequestError."""
+    make(Folder(tftpdir))
+    if read(tftpdir / SAMPLE) != SAMPLE_TEXT:
+        write_whole(tftpdir / SAMPLE, SAMPLE_TEXT, 0o644)
+
+
+#: In the order in which they are started.
+DAEMONS = (
+    Part("vsftpd", (Service.FTP,), _vsftpd),
+    Part("slapd", (Service.LDAP,), _slapd),
+    Part("chronyd", (Service.NTP,), _chrony),
+    Part("nginx", (Service.NFS,), _nginx),
+    Part("ganesha", (Service.NFS,), _ganesha),
+)
