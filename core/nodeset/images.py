@@ -12,13 +12,14 @@ Values = Mapping[str, str]
 METHODS = (Step.INSTALL, Step.NETBOOT, Step.STATELITE)
 #: What stands in paths and in the state that people read.
 PLAIN = re.compile(r"[A-Za-z0-9_.+-]{1,80}")
-#: Letters of osvers → how that family of distributions is installed.
+#: The letters that osvers begins with, by the family whose installer they have.
 FAMILIES = {
-    "redhat": ("rhel", "rh", "centos", "rocky", "alma", "ol", "fedora", "sl", "anolis", "openeuler"),
-    "suse": ("sle", "opensuse", "leap"),
-    "debian": ("debian",),
-    "ubuntu": ("ubuntu",),
+    "redhat": "rhel rhels rh centos centos-stream rocky alma ol fedora sl anolis openeuler".split(),
+    "suse": "sles sle sled opensuse opensuse-leap leap".split(),
+    "debian": ["debian"],
+    "ubuntu": ["ubuntu"],
 }
+LETTERS = re.compile(r"[a-z-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Image:
     @property
     def family(self) -> str:
         """A key of FAMILIES; empty for a distribution that none of them knows."""
-        found = (family for family, names in FAMILIES.items() if self.osvers.lower().startswith(names))
+        letters = LETTERS.match(self.osvers.lower())
+        found = (family for family, names in FAMILIES.items() if letters and letters[0] in names)
         return next(found, "")
 
 
