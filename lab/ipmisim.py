@@ -1,10 +1,9 @@
 """OpenIPMI's ipmi_sim as the BMC of a machine: `python -m lab.ipmisim FOLDER …` is its chassis.
 
-ipmi_sim calls its chassis as `PROGRAM … MC get NAME…` or `… MC set NAME VALUE…` (ipmi_lan(5), chassis_control);
-power, reset, shutdown and boot (the device for the next start, which is only noted: there is no disk).
+ipmi_sim calls its chassis as `PROGRAM … MC get NAME…` or `… MC set NAME VALUE…` (ipmi_lan(5),
+chassis_control) for power, reset, shutdown, and boot, the next device, which is only noted: there is no disk.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 

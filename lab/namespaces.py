@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -78,6 +78,23 @@ class Namespaces:
     def inside(self, role: str, *command: str) -> list[str]:
         """How a program is started on a host; its process id stays that of the one who starts it."""
         return ["ip", "netns", "exec", self.name(role), *command]
+
+    def spawn(
+        self, role: str, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+    ) -> int:
+        """Start a program on a host and go on; its process id. It ends with its host, not with us."""
+        words = self.inside(role, *command)
+        return os.posix_spawnp(
+            words[0],
+            words,
+            os.environ if env is None else env,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+            ],
+            setsid=True,
+        )
 
     def pids(self, role: str) -> list[int]:
         """Every process of a host."""

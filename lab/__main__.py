@@ -1,0 +1,115 @@
+"""`make lab`: nodes boot from their first service node, that one is killed, and they boot from the next.
+
+Everything is really there but the hardware; docs/how-to/laboratory.md shows what to do with it.
+"""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+from core.errors import ServalError
+from lab.image import cache_folder, image
+from lab.laboratory import OSIMAGE, SNS, Laboratory
+from lab.machine import accelerator
+from lab.namespaces import namespaces, sweep
+
+
+@dataclass(slots=True)
+class Stages:
+    """What took how long."""
+
+    out: TextIO
+    _began: float = field(default_factory=time.monotonic)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside, and say so when it went well."""
+        began = time.monotonic()
+        yield
+        now = time.monotonic()
+        self.out.write(f"  {name:<58} {now - began:6.1f} s   at {now - self._began:6.1f} s\n")
+        self.out.flush()
+
+
+def run(nodes: int, *, keep: bool = False, cache: Path | None = None, out: TextIO = sys.stdout) -> None:
+    """The whole story. Raises ServalError when anything is not as it should be; removes all it made."""
+    stages = Stages(out)
+    with stages.stage("kernel, initramfs and Debian (from the cache, or built)"):
+        built = image(cache or cache_folder())
+    with stages.stage("is there a KVM that works?"):
+        kind = accelerator(built)
+    folder = Path(tempfile.mkdtemp(prefix="serval-lab-"))
+    folder.chmod(0o755)  # nginx and PostgreSQL have users of their own
+    with namespaces(folder) as spaces:
+        lab = Laboratory(spaces, built, kind, nodes)
+        build(lab, stages)
+        story(lab, stages)
+        if keep:
+            spaces.keep()
+            out.write(f"\nIt is left running. Enter it with: {folder}/enter mn1\n")
+            out.write("Remove it with: make lab ARGS=--clean\n")
+
+
+def build(lab: Laboratory, stages: Stages) -> None:
+    """A management node, service nodes with their services, and nodes that are switched off."""
+    with stages.stage("networks"):
+        lab.wire()
+    with stages.stage("PostgreSQL, Redis, homes"):
+        lab.furnish()
+    with stages.stage("management node up, tables written"):
+        lab.start_mn()
+    with stages.stage("service nodes up, their daemons answer"):
+        lab.start_sns()
+    with stages.stage(f"machines with BMCs ({lab.accelerator})"):
+        lab.start_machines()
+
+
+def story(lab: Laboratory, stages: Stages) -> None:
+    """Boot, kill, boot."""
+    first, second = SNS
+    with stages.stage("nodeset"):
+        lab.must("nodeset", "compute", f"osimage={OSIMAGE}")
+    with stages.stage(f"rpower on: booted from {first}"):
+        lab.boot("on", first)
+    with stages.stage(f"{first} killed"):
+        lab.kill(first)
+    with stages.stage(f"rpower boot: booted from {second}"):
+        lab.boot("boot", second)
+
+
+def stopped(*_: object) -> NoReturn:
+    """SIGTERM ends it as Ctrl-C does: with everything removed."""
+    raise KeyboardInterrupt
+
+
+def main(words: list[str]) -> int:
+    """Run the laboratory; 0 when all went as it should."""
+    parser = argparse.ArgumentParser(prog="make lab", description="A cluster in network namespaces and QEMU.")
+    parser.add_argument("--nodes", type=int, default=1, choices=range(1, 100), metavar="N", help="QEMU nodes")
+    parser.add_argument("--keep", action="store_true", help="leave it running")
+    parser.add_argument("--clean", action="store_true", help="remove what was left running, and end")
+    options = parser.parse_args(words)
+    signal.signal(signal.SIGTERM, stopped)
+    try:
+        for name in sweep(kept=options.clean):
+            sys.stdout.write(f"removed what was left of {name}\n")
+        if not options.clean:
+            run(options.nodes, keep=options.keep)
+    except ServalError as error:
+        sys.stderr.write(f"Error: {error.message}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped; everything is removed.\n")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

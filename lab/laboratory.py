@@ -1,0 +1,280 @@
+"""A whole cluster on one machine: management node, service nodes and QEMU nodes, joined by three networks.
+
+          mgt 10.10.0.0/24      prov 10.20.0.0/24      bmc 10.30.0.0/24
+    mn1   .1
+    sn1   .11                   .11                    .11
+    sn2   .12                   .12                    .12
+    cn1                         .101                   .101 (ipmi_sim)
+
+It drives Serval through its commands alone, as an administrator does. Every host has a SERVAL_HOME and a root
+folder of its own, as if it were a machine of its own.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.errors import UnavailableError
+from lab import ipmisim
+from lab.image import Image
+from lab.machine import Machine
+from lab.namespaces import SWITCHES, Namespaces
+from lab.stores import Stores
+
+MN, SNS = "mn1", ("sn1", "sn2")
+MN_ADDRESS = "10.10.0.1"
+#: Where a node sees that it booted from a service node.
+PROV = {"10.20.0.11": "sn1", "10.20.0.12": "sn2"}
+PASSWORD = "laboratory"
+OSIMAGE = "debian12-x86_64-netboot-lab"
+IMAGE_FOLDER = "install/netboot/debian12/x86_64/lab"
+#: What something may take before it counts as broken: several times what it takes on a slow machine.
+PATIENCE_S = 90.0
+LOOK_S = 0.1
+
+ENTER = """\
+#!/bin/sh
+# A shell, or a command, on a host of the laboratory: {hosts}.
+host=${{1:?HOST: one of {hosts}}}; shift
+[ $# -gt 0 ] || set -- bash
+exec ip netns exec {run}-"$host" env SERVAL_HOME={folder}/"$host"/home PATH={programs}:"$PATH" "$@"
+"""
+
+
+CLUSTER = f"""\
+clustersite:
+    objtype=site
+    master={MN_ADDRESS}
+    domain=lab
+    sharedtftp=0
+mgt:
+    objtype=network
+    net=10.10.0.0
+    mask=255.255.255.0
+prov:
+    objtype=network
+    net=10.20.0.0
+    mask=255.255.255.0
+    gateway=<xcatmaster>
+    tftpserver=<xcatmaster>
+bmc:
+    objtype=network
+    net=10.30.0.0
+    mask=255.255.255.0
+{OSIMAGE}:
+    objtype=osimage
+    osvers=debian12
+    osarch=x86_64
+    profile=lab
+    provmethod=netboot
+    rootimgdir=/{IMAGE_FOLDER}
+{MN}:
+    objtype=node
+    groups=all
+    ip={MN_ADDRESS}
+service:
+    objtype=group
+    servicenode={MN}
+    setupdhcp=1
+    setuptftp=1
+    setupnfs=1
+compute:
+    objtype=group
+    servicenode={",".join(SNS)}
+    arch=x86_64
+    netboot=xnba
+    serialport=0
+    serialspeed=115200
+    mgt=ipmi
+    bmcusername={ipmisim.USER}
+    bmcpassword={PASSWORD}
+"""
+SERVICE_NODE = """\
+{name}:
+    objtype=node
+    groups=service,all
+    ip=10.10.0.1{number}
+    nicips.prov=10.20.0.1{number}
+    nicnetworks.prov=prov
+"""
+NODE = """\
+{name}:
+    objtype=node
+    groups=compute,all
+    ip={ip}
+    mac={mac}
+    bmc={bmc}
+"""
+
+
+@dataclass(slots=True)
+class Laboratory:
+    """The cluster in `spaces`. Its parts are made in the order of the methods."""
+
+    spaces: Namespaces
+    image: Image
+    accelerator: str
+    nodes: int = 1
+    machines: dict[str, Machine] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where everything lies."""
+        return self.spaces.folder
+
+    def home(self, host: str) -> Path:
+        """SERVAL_HOME of a host."""
+        return self.folder / host / "home"
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def environment(self, host: str) -> dict[str, str]:
+        """What the commands of a host see."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith("SERVAL_")}
+        return own | {"SERVAL_HOME": str(self.home(host))}
+
+    def must(self, *command: str, host: str = MN, given: str = "") -> list[str]:
+        """The lines that a command of Serval says. Raises UnavailableError unless its exit status is 0."""
+        done = subprocess.run(
+            self.spaces.inside(host, sys.executable, "-m", "cli.main", *command),
+            env=self.environment(host), input=given, capture_output=True, text=True,
+            timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            said = (done.stderr.strip() or done.stdout.strip())[-2000:]
+            raise UnavailableError(f"{' '.join(command)}: exit status {done.returncode}: {said}")
+        return done.stdout.splitlines()
+
+    # -- building ----------------------------------------------------------------------------------
+
+    def wire(self) -> None:
+        """The networks and the hosts on them."""
+        spaces = self.spaces
+        spaces.bridge("mgt")
+        spaces.bridge("prov", "fe80::1/64")
+        spaces.bridge("bmc", *(f"{address}/24" for _, address in self._numbered("10.30.0")))
+        spaces.add(MN)
+        spaces.plug(MN, "mgt", f"{MN_ADDRESS}/24")
+        for number, sn in enumerate(SNS):
+            spaces.add(sn)
+            for bridge, net in (("mgt", "10.10.0"), ("prov", "10.20.0"), ("bmc", "10.30.0")):
+                spaces.plug(sn, bridge, f"{net}.{11 + number}/24")
+        self._spawn(SWITCHES, "routeradvert", sys.executable, "-m", "lab.routeradvert", "prov")
+
+    def furnish(self) -> None:
+        """PostgreSQL and Redis, and each host's home and root folder with the image in it."""
+        stores = Stores(self.spaces, MN, MN_ADDRESS, "10.10.0.0/24")
+        stores.start()
+        for host in (MN, *SNS):
+            root, home = self.folder / host / "root", self.home(host)
+            (self.folder / host).mkdir(mode=0o755)
+            home.mkdir(mode=0o700)
+            settings = {"name": host, "mn": MN, "root": str(root)}
+            settings |= {"database": stores.database, "broker": stores.broker}
+            lines = [f'{key} = "{value}"\n' for key, value in settings.items()]
+            (home / "serval.toml").touch(mode=0o600)
+            (home / "serval.toml").write_text("".join(lines), encoding="utf-8")
+            install_image(self.image, root / IMAGE_FOLDER)
+        hosts = {"run": self.spaces.run, "folder": self.folder, "hosts": ", ".join((MN, *SNS))}
+        enter = self.folder / "enter"
+        enter.write_text(ENTER.format(**hosts, programs=Path(sys.executable).parent), encoding="utf-8")
+        enter.chmod(0o755)
+
+    def start_mn(self) -> None:
+        """The management node, and what the tables say."""
+        self.must("serval", "up")
+        stanzas = definitions(self._numbered("10.20.0"), self._numbered("10.30.0"))
+        self.must("chdef", "-z", given=stanzas)
+
+    def start_sns(self) -> None:
+        """The service nodes; they set up their services by themselves."""
+        for sn in SNS:
+            self._spawn(sn, f"{sn}-worker", sys.executable, "-m", "cli.main", "serval", "worker", sn)
+
+    def start_machines(self) -> None:
+        """The nodes, switched off, and their BMCs."""
+        for number, (name, bmc) in enumerate(self._numbered("10.30.0"), start=1):
+            machine = Machine(name, self.folder / name, mac_of(number), name, self.accelerator)
+            machine.save()
+            self.spaces.tap(name, "prov")
+            self._spawn(SWITCHES, f"{name}-bmc", *ipmisim.write(machine, bmc, PASSWORD))
+            self.machines[name] = machine
+
+    def _numbered(self, net: str) -> Iterator[tuple[str, str]]:
+        """Each node with its address in a network."""
+        for number in range(1, self.nodes + 1):
+            yield f"cn{number}", f"{net}.{100 + number}"
+
+    def _spawn(self, host: str, log: str, *command: str) -> None:
+        self.spaces.spawn(host, command, self.folder / f"{log}.log", self.environment(host))
+
+    # -- what happens ------------------------------------------------------------------------------
+
+    def boot(self, action: str, sn: str) -> None:
+        """`rpower` all nodes, and wait until each booted anew from this service node and Serval knows it.
+
+        Each boot has a nonce of the kernel's making, and says where its image came from. Raises
+        UnavailableError when a node comes up from elsewhere, or not in time.
+        """
+        before = {name: machine.reports() for name, machine in self.machines.items()}
+        self.must("rpower", "compute", action)
+        for name, old in before.items():
+            self._booted(name, sn, old)
+
+    def _booted(self, name: str, sn: str, old: list[dict[str, str]]) -> None:
+        machine = self.machines[name]
+        wait_until(lambda: len(machine.reports()) > len(old), f"{name} does not boot: {machine.console}")
+        report = machine.reports()[-1]
+        source = PROV.get(report["server"].partition(":")[0])
+        if source != sn or report["nonce"] in {one["nonce"] for one in old}:
+            raise UnavailableError(f"{name} should have booted anew from {sn}, and says: {report}")
+        wait_until(lambda: self.status(name) == "booted", f"{name} booted, and its status is not 'booted'")
+
+    def status(self, node: str) -> str:
+        """nodelist.status of a node."""
+        (line,) = self.must("nodels", node, "nodelist.status")
+        return line.partition(":")[2].strip()
+
+    def kill(self, sn: str) -> None:
+        """End every process of a service node at once, daemons and all."""
+        self.spaces.kill(sn)
+
+
+def definitions(addresses: Iterable[tuple[str, str]], bmcs: Iterable[tuple[str, str]]) -> str:
+    """The cluster as stanzas for `chdef -z`; nodes with their addresses, and with their BMCs'."""
+    sns = [SERVICE_NODE.format(name=sn, number=number) for number, sn in enumerate(SNS, start=1)]
+    both = zip(addresses, bmcs, strict=True)
+    nodes = [
+        NODE.format(name=name, ip=ip, bmc=bmc, mac=mac_of(number))
+        for number, ((name, ip), (_, bmc)) in enumerate(both, start=1)
+    ]
+    return "".join([CLUSTER, *sns, *nodes])
+
+
+def install_image(image: Image, folder: Path) -> None:
+    """Put the image where packimage would; hard links where they can be."""
+    folder.mkdir(parents=True)
+    for file in (image.kernel, image.initrd, image.root):
+        try:
+            os.link(file, folder / file.name)
+        except OSError:
+            shutil.copy(file, folder / file.name)
+
+
+def mac_of(number: int) -> str:
+    """The address of a node's network card."""
+    return f"52:54:00:5e:00:{number:02x}"
+
+
+def wait_until(holds: Callable[[], bool], otherwise: str) -> None:
+    """Return when it holds. Raises UnavailableError when it never does."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"{otherwise} (after {PATIENCE_S:.0f} s)")
+        time.sleep(LOOK_S)
