@@ -115,6 +115,7 @@ def worker(argv: list[str], ctx: Context) -> int:
     )
     parser.add_argument("name", nargs="?", help="which MN or SN this is (default: the `name` setting)")
     parser.add_argument("--mn", action="store_true", help="be the management node: supervise jobs too")
+    parser.add_argument("-r", "--reload", action="store_true", help="skip the set-up of services")
     options = parser.parse_args(argv)
     own = open_home(ctx.env)
     name = options.name or own.name
@@ -124,7 +125,7 @@ def worker(argv: list[str], ctx: Context) -> int:
             "of the management node, or nodes without a pool are taken for its own here"
         )
     home = open_home({**ctx.env, "SERVAL_NAME": name, "SERVAL_MN": name if options.mn else own.mn})
-    return keeper.work(home, is_mn=options.mn)
+    return keeper.work(home, is_mn=options.mn, reload=options.reload)
 
 
 def start_worker(ctx: Context, home: Home, name: str, role: str) -> None:
@@ -132,8 +133,11 @@ def start_worker(ctx: Context, home: Home, name: str, role: str) -> None:
     pid_file = home.run / f"worker-{name}.pid"
     if is_worker(read_pid(pid_file)):
         return
-    words = ["worker", name, *(["--mn"] if role == "mn" else [])]
+    # Service nodes beside their management node are a rehearsal: this host has one port 69 for all of them.
+    words = ["worker", name, "--mn" if role == "mn" else "--reload"]
     own = {"SERVAL_NAME": name, "SERVAL_MN": home.mn}
+    if home.status_port is None:
+        own["SERVAL_STATUS_PORT"] = "0"  # several workers of one host cannot share the usual one
     pid_file.write_text(str(start(words, {**ctx.env, **own}, home, name).pid))
 
 

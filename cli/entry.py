@@ -41,6 +41,8 @@ COMMANDS = {
     "lsxcatd": ("cli.lsxcatd", "lsxcatd"),
     "makehosts": ("cli.makehosts", "makehosts"),
     "nodepurge": ("cli.makehosts", "nodepurge"),
+    "makentp": ("cli.services", "makentp"),
+    "makeconservercf": ("cli.services", "makeconservercf"),
     "makenetworks": ("cli.makenetworks", "makenetworks"),
 }
 INTERRUPTED = 130

@@ -13,7 +13,8 @@ from cli.plan import observe
 from cli.power import broker
 from core.errors import RequestError
 from core.fold import fold
-from db import drains, history, members
+from core.services.wanted import Result, State
+from db import drains, history, members, snservices
 from db.engine import Connection, reading, writing
 from db.home import open_home
 from db.nodes import DatabaseNodes
@@ -21,7 +22,19 @@ from db.schema import open_database
 from routing import pools
 from routing.liveness import Kind, Liveness, Observer
 
-HEADS = ("NAME", "ROLE", "STATE", "RELEASE", "PROTOCOL", "JOINED", "ATTEMPTS", "FIRST", "ANY", "REASON")
+HEADS = (
+    "NAME",
+    "ROLE",
+    "STATE",
+    "RELEASE",
+    "PROTOCOL",
+    "JOINED",
+    "ATTEMPTS",
+    "FIRST",
+    "ANY",
+    "SERVICES",
+    "REASON",
+)
 
 
 @dataclass(slots=True)
@@ -33,6 +46,8 @@ class Known:
     joined: set[str]
     attempts: dict[str, int]
     drained: dict[str, str]
+    #: What members say of their daemons.
+    services: dict[str, list[Result]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +65,7 @@ class Member:
     any: int
     reason: str
     load: dict[str, float] = field(default_factory=dict)
+    services: list[Result] = field(default_factory=list)
 
 
 @command
@@ -63,7 +79,7 @@ def sn(argv: list[str], ctx: Context) -> int:
         "serval sn undrain NAME  gives it work again.\n"
         "serval sn forget NAME   lets NAME join again with a new key, when its home was made anew.\n\n"
         "FIRST and ANY count the nodes whose pool names it first, or at all.\n"
-        "Exit status: 1 when a member of some pool is neither live nor drained.",
+        "Exit status: 1 when a member of some pool is neither live nor drained, or a service of it failed.",
     )
     parser.add_argument("words", nargs="*", metavar="drain|undrain|forget NAME", help="see below")
     parser.add_argument("--reason", default="", metavar="TEXT", help="why it is drained, for others to read")
@@ -107,9 +123,15 @@ def show(ctx: Context, as_json: bool) -> int:
         rows = [[*row_of(one), one.reason] for one in found]
         for line in aligned(HEADS, rows):
             ctx.say(line)
+    for one in found:
+        if one.state is Kind.LIVE and one.load.get("status_port") == 0:
+            ctx.complain(f"{one.name}: its port for node status is taken: nodes cannot report to it")
     for text, nodes in known.pools.remarks:
         ctx.complain(f"{fold(nodes)}: {printable(text)}")
-    unfit = any(one.any and one.state not in (Kind.LIVE, Kind.DRAINED) for one in found)
+    failed = [(one.name, told) for one in found for told in one.services if told.state is State.FAILED]
+    for name, told in failed:
+        ctx.complain(printable(f"{name}: {told.service}: {told.sentence}"))
+    unfit = any(one.any and one.state not in (Kind.LIVE, Kind.DRAINED) for one in found) or failed
     return 1 if unfit or known.pools.hopeless else 0
 
 
@@ -122,6 +144,7 @@ def read_known(connection: Connection, mn: str) -> Known:
         joined=set(members.keys(connection)),
         attempts=history.in_hand(connection),
         drained=drains.drained(connection),
+        services=snservices.known(connection),
     )
 
 
@@ -163,11 +186,18 @@ def member(known: Known, observer: Observer, name: str, role: str, served: tuple
         any=served[1],
         reason="" if standing.usable else standing.reason,
         load=dict(lease.load) if lease else {},
+        services=known.services.get(name, []),
     )
 
 
 def row_of(one: Member) -> list[object]:
     """The columns of HEADS but the last."""
     joined = "yes" if one.joined else "no"
-    counts = [one.attempts, one.first, one.any]
+    counts = [one.attempts, one.first, one.any, services_in_brief(one.services)]
     return [one.name, one.role, one.state.value, one.release or None, one.protocol, joined, *counts]
+
+
+def services_in_brief(told: list[Result]) -> str | None:
+    """`4 ok, 1 failed`; None when nothing is asked of the member."""
+    counts = Counter(one.state for one in told)
+    return ", ".join(f"{counts[state]} {state}" for state in State if counts[state]) or None

@@ -138,3 +138,13 @@ def nodepurge() -> NoReturn:
 def makenetworks() -> NoReturn:
     """The `makenetworks` script."""
     main("makenetworks")
+
+
+def makentp() -> NoReturn:
+    """The `makentp` script."""
+    main("makentp")
+
+
+def makeconservercf() -> NoReturn:
+    """The `makeconservercf` script."""
+    main("makeconservercf")

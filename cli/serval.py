@@ -13,6 +13,7 @@ SUBCOMMANDS = {
     "worker": ("cli.cluster", "worker", "be the management node or a service node"),
     "server": ("cli.server", "server", "be the warm command server"),
     "sn": ("cli.members", "sn", "service nodes: lease, version, load, nodes served"),
+    "services": ("cli.services", "services", "set up or check the daemons of service nodes"),
     "check": ("cli.check", "check", "what is wrong with the hierarchy, and how to mend it"),
     "jobs": ("cli.jobs", "listing", "the newest jobs"),
     "job": ("cli.jobs", "show", "one job, folded by outcome"),

@@ -30,8 +30,6 @@ from routing.syncing import Hand, Order
 
 log = logging.getLogger(__name__)
 
-#: The kind of such a job (core.syncspec).
-KIND = "services"
 EVERYTHING = frozenset(Service)
 #: Site keys that ask for a mount, with the service that needs it; without one it is always made.
 MOUNTS: dict[str, tuple[Service | None, Callable[..., settings.MountWanted | None]]] = {
@@ -208,3 +206,11 @@ def hand(only: Collection[Service] = EVERYTHING) -> Hand:
         return Said(texts=dict.fromkeys(order.nodes, well))
 
     return do
+
+
+#: The kinds of such jobs (core.syncspec): `services`, `makentp` and `makeconservercf`.
+HANDS: dict[str, Hand] = {
+    "services": hand(),
+    "makentp": hand(frozenset({Service.NTP})),
+    "makeconservercf": hand(frozenset({Service.CONSOLES})),
+}

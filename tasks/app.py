@@ -60,7 +60,7 @@ WORKER_TRANSPORT = {
 #: Results are forgotten after so many seconds; the jobs themselves after site.jobretention days.
 RESULTS_S = 30 * 86_400
 PUBLISHER_TRANSPORT = WORKER_TRANSPORT | {"socket_timeout": 3}
-INCLUDE = ("tasks.power", "tasks.jobs", "tasks.provision")
+INCLUDE = ("tasks.power", "tasks.jobs", "tasks.provision", "tasks.servicesetup")
 
 
 def create_app(home: Home, *, publisher: bool = False) -> Celery:

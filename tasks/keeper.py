@@ -15,7 +15,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from db.schema import upgrade
 from drivers import leases
 from drivers.certificate import make_certificate
 from drivers.seal import make_key
+from routing import services
 from routing.router import JOBS
 from tasks.app import create_app, die_with_parent
 from tasks.results import Results
@@ -40,6 +42,7 @@ BEAT_S = 0.5
 DATABASE_LOOK_S = 1.0
 STOP_S = 15.0
 RESTART_S = 1.0
+REVIVE_S = 2.0
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -62,6 +65,8 @@ class Keeper:
 
     home: Home
     is_mn: bool
+    #: Service set-up is skipped, as with `xcatd -r`.
+    reload: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     _workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _database_ok: bool = True
@@ -71,7 +76,7 @@ class Keeper:
         self._join()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
-        chores = [self._look_at_database, self._hold_lease]
+        chores = [self._look_at_database, self._hold_lease, self._serve]
         if self.is_mn:
             chores.append(self._supervisor())
         for kind in queue_classes():
@@ -178,10 +183,29 @@ class Keeper:
                 self._database_ok = False
                 log.warning("%s", error.message)
 
+    def _serve(self) -> None:
+        """Set the services of this host up, then start again what of them dies."""
+        if not self.reload:
+            with logged():
+                services.set_up(self.home, open_engine(self.home.database))
+        while not self.stop.wait(REVIVE_S):
+            with logged():
+                for name in services.revive(self.home):
+                    log.warning("%s had died; it was started again", name)
+
     def _supervisor(self) -> Callable[[], None]:
         """The supervisor's loop; its libraries are loaded here, before there are other threads."""
         app = create_app(self.home, publisher=True)
         return partial(supervise, self.home, app, Results(app), self.stop)
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """An error of the services is a line in the log; the next turn tries again."""
+    try:
+        yield
+    except (ServalError, OSError) as error:
+        log.warning("services: %s", error)
 
 
 def host_names() -> tuple[str, ...]:
@@ -190,7 +214,7 @@ def host_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys([name, name.partition(".")[0], socket.getfqdn()]))
 
 
-def work(home: Home, *, is_mn: bool) -> int:
+def work(home: Home, *, is_mn: bool, reload: bool = False) -> int:
     """Be the MN or SN that `home` names until told to stop. Raises ServalError when it cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     url = home.broker_url()
@@ -198,7 +222,7 @@ def work(home: Home, *, is_mn: bool) -> int:
         raise UnavailableError(f"no Redis: {home.broker_file} does not exist; start it with: serval up")
     if not is_mn and home.database.startswith("sqlite:"):
         refuse_foreign_sqlite(home)
-    return Keeper(home, is_mn).run()
+    return Keeper(home, is_mn, reload).run()
 
 
 def refuse_foreign_sqlite(home: Home) -> None:

@@ -10,6 +10,7 @@ from db.engine import open_engine
 from db.home import open_home
 from drivers import wake
 from drivers.redisclient import connect
+from routing import services
 from routing.keepers import KEEPERS
 from routing.syncing import Syncer, keeping
 from tasks.app import program_app
@@ -35,5 +36,5 @@ def syncer(pid: int) -> Syncer:
         except UnavailableError:
             return  # the supervisor looks by itself
 
-    hands = {kind: keeping(kind, open_keeper) for kind, open_keeper in KEEPERS.items()}
+    hands = {kind: keeping(kind, open_keeper) for kind, open_keeper in KEEPERS.items()} | services.HANDS
     return Syncer(home, open_engine(home.database, brisk=True), hands, ring)

@@ -87,7 +87,8 @@ ATTEMPTS = {
     "nodeset": "provision",
     "makedhcp": "provision",
     "makedns": "provision",
-    "makeconservercf": "provision",
+    "makeconservercf": "servicesetup",
+    "makentp": "servicesetup",
     "services": "servicesetup",
 }
 

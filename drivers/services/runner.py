@@ -18,6 +18,8 @@ from core.errors import UnavailableError
 from drivers.services.records import Record, Records, boot_id
 
 STOP_S = 10.0
+#: Python and Celery ignore some of them, and who is ignored stays so in a child.
+USUAL = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD, signal.SIGUSR1)
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -119,6 +121,8 @@ def spawn(command: Sequence[str], log: Path) -> int:
                 (os.POSIX_SPAWN_DUP2, 1, 2),
             ],
             setsid=True,
+            setsigmask=(),
+            setsigdef=USUAL,
         )
     except OSError as error:
         raise UnavailableError(f"{command[0]} cannot be started (log {log}): {error.strerror}") from error
