@@ -7,7 +7,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv packages lint format test test-unit test-integration test-e2e test-e2e-sqlite test-e2e-postgres demo bench bench-definitions docs clean
+.PHONY: help venv packages lint format test test-unit test-integration test-e2e test-e2e-sqlite test-e2e-postgres demo lab bench bench-definitions docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ test-e2e-postgres:
 
 demo: venv ## a cluster in a box: 200 BMCs, two service nodes, one of them killed
 	$(BIN)/python -m lab.demo $(ARGS)
+
+lab: venv packages ## as root: nodes that really boot, in network namespaces and QEMU (ARGS=--keep)
+	$(BIN)/python -m lab $(ARGS)
 
 bench: venv packages ## speed and cost for 1 to 10,000 BMCs, beside other ways: docs/benchmarks.md
 	$(BIN)/python -m bench $(ARGS)

@@ -10,6 +10,7 @@ It drives Serval through its commands alone, as an administrator does. Every hos
 folder of its own, as if it were a machine of its own.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -31,6 +32,8 @@ MN_ADDRESS = "10.10.0.1"
 #: Where a node sees that it booted from a service node.
 PROV = {"10.20.0.11": "sn1", "10.20.0.12": "sn2"}
 PASSWORD = "laboratory"
+#: What the servicenode table asks of a service node.
+SERVICES = {"dhcpserver", "tftpserver", "nfsserver"}
 OSIMAGE = "debian12-x86_64-netboot-lab"
 IMAGE_FOLDER = "install/netboot/debian12/x86_64/lab"
 #: What something may take before it counts as broken: several times what it takes on a slow machine.
@@ -106,6 +109,7 @@ NODE = """\
 {name}:
     objtype=node
     groups=compute,all
+    mgt=ipmi
     ip={ip}
     mac={mac}
     bmc={bmc}
@@ -138,13 +142,17 @@ class Laboratory:
         own = {name: value for name, value in os.environ.items() if not name.startswith("SERVAL_")}
         return own | {"SERVAL_HOME": str(self.home(host))}
 
+    def run(self, *command: str, host: str = MN, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command of Serval on a host to its end."""
+        return subprocess.run(
+            self.spaces.inside(host, sys.executable, "-m", "cli.main", *command),
+            env=self.environment(host), input=given, capture_output=True, text=True, timeout=PATIENCE_S,
+            check=False,
+        )  # fmt: skip
+
     def must(self, *command: str, host: str = MN, given: str = "") -> list[str]:
         """The lines that a command of Serval says. Raises UnavailableError unless its exit status is 0."""
-        done = subprocess.run(
-            self.spaces.inside(host, sys.executable, "-m", "cli.main", *command),
-            env=self.environment(host), input=given, capture_output=True, text=True,
-            timeout=PATIENCE_S, check=False,
-        )  # fmt: skip
+        done = self.run(*command, host=host, given=given)
         if done.returncode != 0:
             said = (done.stderr.strip() or done.stdout.strip())[-2000:]
             raise UnavailableError(f"{' '.join(command)}: exit status {done.returncode}: {said}")
@@ -192,9 +200,19 @@ class Laboratory:
         self.must("chdef", "-z", given=stanzas)
 
     def start_sns(self) -> None:
-        """The service nodes; they set up their services by themselves."""
+        """The service nodes; they set up their services by themselves, and say so when these answer."""
         for sn in SNS:
             self._spawn(sn, f"{sn}-worker", sys.executable, "-m", "cli.main", "serval", "worker", sn)
+        wait_until(self._services_answer, lambda: f"services of {', '.join(SNS)}: {self.run('serval', 'sn')}")
+
+    def _services_answer(self) -> bool:
+        members = [json.loads(line) for line in self.run("serval", "sn", "--json").stdout.splitlines()]
+        well = {
+            member["name"]: {one["service"] for one in member["services"] if one["state"] == "ok"}
+            for member in members
+            if member["state"] == "live"
+        }
+        return all(well.get(sn, set()) >= SERVICES for sn in SNS)
 
     def start_machines(self) -> None:
         """The nodes, switched off, and their BMCs."""
@@ -228,12 +246,16 @@ class Laboratory:
 
     def _booted(self, name: str, sn: str, old: list[dict[str, str]]) -> None:
         machine = self.machines[name]
-        wait_until(lambda: len(machine.reports()) > len(old), f"{name} does not boot: {machine.console}")
+        wait_until(
+            lambda: len(machine.reports()) > len(old), lambda: f"{name} does not boot: {machine.last()}"
+        )
         report = machine.reports()[-1]
         source = PROV.get(report["server"].partition(":")[0])
         if source != sn or report["nonce"] in {one["nonce"] for one in old}:
             raise UnavailableError(f"{name} should have booted anew from {sn}, and says: {report}")
-        wait_until(lambda: self.status(name) == "booted", f"{name} booted, and its status is not 'booted'")
+        wait_until(
+            lambda: self.status(name) == "booted", lambda: f"{name} booted, but is {self.status(name)}"
+        )
 
     def status(self, node: str) -> str:
         """nodelist.status of a node."""
@@ -271,10 +293,10 @@ def mac_of(number: int) -> str:
     return f"52:54:00:5e:00:{number:02x}"
 
 
-def wait_until(holds: Callable[[], bool], otherwise: str) -> None:
-    """Return when it holds. Raises UnavailableError when it never does."""
+def wait_until(holds: Callable[[], bool], otherwise: Callable[[], str]) -> None:
+    """Return when it holds. Raises UnavailableError with what `otherwise` says when it never does."""
     deadline = time.monotonic() + PATIENCE_S
     while not holds():
         if time.monotonic() > deadline:
-            raise UnavailableError(f"{otherwise} (after {PATIENCE_S:.0f} s)")
+            raise UnavailableError(f"after {PATIENCE_S:.0f} s: {otherwise()}")
         time.sleep(LOOK_S)

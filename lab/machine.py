@@ -124,6 +124,10 @@ class Machine:
         told = (line.partition(mark)[2].split() for line in lines if mark in line)
         return [dict(word.split("=", 1) for word in words if "=" in word) for words in told]
 
+    def last(self) -> str:
+        """The last that it wrote."""
+        return self.console.read_text(errors="replace")[-500:] if self.console.exists() else "nothing"
+
 
 def load(folder: Path) -> Machine:
     """The machine of a folder."""
