@@ -22,8 +22,8 @@ class Context:
     who: str
     #: Colours, prompts and progress bars only where this is true.
     terminal: bool
-    #: Reads a file for the caller (`^file` in a noderange, stanza files), with the caller's own rights.
-    read_text: Callable[[Path], str] = field(default=lambda path: path.read_text(encoding="utf-8"))
+    #: Reads a file for the caller (`^file` in a noderange, tabrestore's), with the caller's own rights.
+    read_file: Callable[[Path], bytes] = field(default=Path.read_bytes)
     #: One request is one job: whoever asks again with the same words gets the same job.
     request: str = field(default_factory=lambda: os.urandom(16).hex())
     #: Whether a command server began with this request and was lost.
@@ -32,6 +32,10 @@ class Context:
     shown: frozenset[str] = frozenset()
     #: Told which nodes' results were printed just now.
     note_shown: Callable[[list[str]], None] = field(default=lambda nodes: None)
+
+    def read_text(self, path: Path) -> str:
+        """A file's text. Raises OSError and UnicodeDecodeError as Path.read_text does."""
+        return self.read_file(path).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
     def say(self, line: str) -> None:
         """One line on standard output."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cli.arguments import Parser, command
 from cli.context import Context
+from cli.granting import grant
 from core.errors import RequestError
 from db import schema, transfer
 from db.engine import Engine, has_password, open_engine, reading, where
@@ -19,6 +20,7 @@ VERBS = {
     "migrate": "copy all of it into another database, and compare",
     "backup": "copy all of it into a file",
     "restore": "fill the empty database from such a file",
+    "grant": "make a service node's own role, with what it needs and no password",
 }
 
 
@@ -28,16 +30,19 @@ def database(argv: list[str], ctx: Context) -> int:
     listed = "\n".join(f"  {name:<8} {text}" for name, text in VERBS.items())
     parser = Parser(ctx, "serval db", description=f"The database of this instance.\n\n{listed}\n\n{STOPPED}")
     parser.add_argument("verb", choices=VERBS, metavar="VERB")
-    parser.add_argument("file", nargs="?", metavar="FILE", help="of backup and restore")
+    parser.add_argument("file", nargs="?", metavar="FILE|SN", help="of backup and restore; of grant")
     parser.add_argument(
         "--to",
         metavar="URL",
         help="of migrate: sqlite:////FILE, postgresql://USER@HOST/NAME, or - for standard input",
     )
+    parser.add_argument(
+        "--password-file", metavar="FILE", help="of grant: write the URL there (mode 0600), do not print it"
+    )
     parser.add_argument("--replace", action="store_true", help="with restore: what is there is lost")
     options = parser.parse_intermixed_args(argv)
-    if (options.verb in ("backup", "restore")) != (options.file is not None):
-        parser.error("backup and restore, and only they, take a FILE")
+    if (options.verb in ("backup", "restore", "grant")) != (options.file is not None):
+        parser.error("backup and restore take a FILE, grant takes the name of a service node, others nothing")
     if (options.verb == "migrate") != (options.to is not None):
         parser.error("migrate, and only that, takes --to URL")
     own = open_engine(open_home(ctx.env).database)
@@ -48,6 +53,7 @@ def database(argv: list[str], ctx: Context) -> int:
         "migrate": lambda: migrate(own, target_url(options.to, ctx), ctx),
         "backup": lambda: backup(own, ctx.cwd / options.file, ctx),
         "restore": lambda: restore(own, ctx.cwd / options.file, options.replace, ctx),
+        "grant": lambda: grant(own, options.file, options.password_file, ctx),
     }
     return verbs[options.verb]()
 

@@ -7,10 +7,13 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import NoReturn
 
 from cli.context import Context, local
+from cli.places import is_here
 from core.errors import ServalError
+from db.home import open_home
 
 Command = Callable[[list[str], Context], int]
 
@@ -50,11 +53,30 @@ PIPE_CLOSED = 141
 
 
 def run(name: str, argv: list[str], context: Context) -> int:
-    """The exit status of a command: 0 when all is well, 1 for an error that was said."""
+    """The exit status of a command, run in this process: 0 when all is well, 1 for an error that was said."""
+    return say_errors(lambda: load(name)(argv, context), context)
+
+
+def load(name: str) -> Command:
+    """The function of a command."""
     module, function = COMMANDS[name]
     command: Command = getattr(importlib.import_module(module), function)
+    return command
+
+
+def place(name: str, argv: list[str], context: Context) -> Command:
+    """The function of a command; on a service node, of what writes, the one that asks the management node."""
+    if is_here(name, argv) or open_home(context.env).server is None:
+        return load(name)
+    from cli.remote import ask  # ssl and the database, for those alone who need them
+
+    return partial(ask, name)
+
+
+def say_errors(act: Callable[[], int], context: Context) -> int:
+    """The exit status of `act`; an error is said, and is 1."""
     try:
-        return command(argv, context)
+        return act()
     except ServalError as error:
         context.complain(f"Error: {error.message}")
         return 1
@@ -65,7 +87,7 @@ def run(name: str, argv: list[str], context: Context) -> int:
 def execute(name: str, argv: list[str], context: Context) -> int:
     """Run a command to its end, output flushed; 141 when the reader of its output has gone (`| head`)."""
     try:
-        status = run(name, argv, context)
+        status = say_errors(lambda: place(name, argv, context)(argv, context), context)
         context.out.flush()
         context.err.flush()
     except BrokenPipeError:

@@ -13,7 +13,7 @@ import select
 import signal
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -22,14 +22,18 @@ from cli import wire
 from cli.arguments import Parser, command
 from cli.context import Context
 from cli.entry import COMMANDS, run
+from cli.relay import serve_peer
 from cli.serval import SUBCOMMANDS
 from cli.serving import serve, write_log
-from core.errors import RequestError, ServalError
+from core.errors import RequestError, ServalError, UnavailableError
 from db.home import Home, open_home
 from db.schema import open_database
+from drivers.certificate import make_certificate
 
 #: More commands at once than this are refused: each is a process.
 MOST_COMMANDS = 64
+#: So many peers (cli/relay.py) are heard at once, the others wait; of one address so many are.
+MOST_PEERS, MOST_OF_ONE = 64, 16
 WAITING_CLIENTS = 128
 #: Commands that change nothing, run once at the start: what they load and compile, the children inherit.
 WARMING = ("nodels", "lsdef -t node -o no-such-node", "rpower no-such-node stat", "serval jobs -n 1")
@@ -70,7 +74,9 @@ class Server:
         self._env = dict(env)
         self._stopping = False
         self._children: dict[int, socket.socket] = {}
+        self._peers: dict[int, str] = {}
         self._lock = only_one(home)
+        self._door = open_door(home)
         self._listener = listen(home)
         self._woken, self._wake = socket.socketpair()
         self._log = os.dup(2)
@@ -85,12 +91,15 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._say(f"command server {os.getpid()} listens for {self._home.path}")
         while not self._stopping:
-            ready, _, _ = select.select([self._listener, self._woken], [], [])
+            doors = [self._door] if self._door and len(self._peers) < MOST_PEERS else []
+            ready, _, _ = select.select([self._listener, self._woken, *doors], [], [])
             if self._woken in ready:
                 self._woken.recv(4096)
                 self._reap()
             if self._listener in ready:
                 self._accept()
+            if self._door in ready:
+                self._accept_peer()
         Path(wire.socket_path(str(self._home.path))).unlink(missing_ok=True)
         self._say(f"command server {os.getpid()} stops; {len(self._children)} commands go on")
         return 0
@@ -112,6 +121,28 @@ class Server:
         else:
             self._fork(client, uid)
 
+    def _accept_peer(self) -> None:
+        """Take in a connection from another host; whose it is, its own process finds out."""
+        if self._door is None:
+            return
+        try:
+            peer, (address, *_) = self._door.accept()
+        except OSError as error:
+            self._say(f"accept: {error.strerror}")
+            return
+        with peer:
+            if list(self._peers.values()).count(address) >= MOST_OF_ONE:
+                self._say(f"{address}: not served: it has {MOST_OF_ONE} connections already")
+                return
+            try:
+                pid = os.fork()
+            except OSError as error:
+                self._say(f"{address}: not served: {error.strerror}")
+                return
+            if pid == 0:
+                self._be_child(lambda: serve_peer(peer, address, self._home, self._log, self._env))
+            self._peers[pid] = address
+
     def _refuse(self, client: socket.socket, why: str) -> None:
         with suppress(wire.ConversationLost), client:
             client.settimeout(1.0)
@@ -124,14 +155,14 @@ class Server:
             self._refuse(client, f"the command server cannot start a process: {error.strerror}")
             return
         if pid == 0:
-            self._be_child(client, uid)
+            self._be_child(lambda: serve(client, uid, self._log, self._env))
         self._children[pid] = client
 
-    def _be_child(self, client: socket.socket, uid: int) -> NoReturn:
+    def _be_child(self, act: Callable[[], int]) -> NoReturn:
         status = 1
         try:
             self._forget()
-            status = serve(client, uid, self._log, self._env)
+            status = act()
         finally:
             os._exit(status)
 
@@ -142,8 +173,9 @@ class Server:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.setsid()
-        for other in (self._listener, self._woken, self._wake, *self._children.values()):
-            other.close()
+        for other in (self._listener, self._door, self._woken, self._wake, *self._children.values()):
+            if other is not None:
+                other.close()
         os.close(self._lock)
 
     def _reap(self) -> None:
@@ -155,6 +187,7 @@ class Server:
                 return
             if pid == 0:
                 return
+            self._peers.pop(pid, None)
             client = self._children.pop(pid, None)
             if client is None:
                 continue
@@ -198,3 +231,16 @@ def listen(home: Home) -> socket.socket:
         os.umask(before)
     listener.listen(WAITING_CLIENTS)
     return listener
+
+
+def open_door(home: Home) -> socket.socket | None:
+    """The TCP socket where service nodes are heard; None when this home has no `listen`."""
+    if home.listen is None:
+        return None
+    host, _, port = home.listen.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        make_certificate(home.keys, home.name)
+        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=WAITING_CLIENTS)
+    except OSError as error:
+        raise UnavailableError(f'listen = "{home.listen}" in serval.toml: {error.strerror}') from error

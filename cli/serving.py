@@ -15,7 +15,7 @@ import traceback
 from _socket import socket as Socket  # noqa: N812
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from io import TextIOWrapper
+from io import BufferedReader, RawIOBase, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,15 @@ class Request:
     shown: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Somebody at another host, whom the relay (cli/relay.py) speaks for."""
+
+    who: str
+    #: Whether their standard input is a terminal.
+    typing: bool
+
+
 class Refused(ServalError):
     """The client is told why, and does not run the command elsewhere."""
 
@@ -81,7 +90,7 @@ def check_home(asked: Request, env: Mapping[str, str]) -> None:
     """Raises Other when the client means another home, database, broker or name than the server."""
     own = open_home(env)
     theirs = open_home({**asked.env, "SERVAL_HOME": asked.home})
-    for word in ("database", "broker", "name"):
+    for word in ("database", "broker", "name", "mn", "server"):
         if getattr(own, word) != getattr(theirs, word):
             raise Other(f"the command server of {own.path} uses another {word} than this command")
     if not own.path.samefile(theirs.path):
@@ -95,6 +104,7 @@ class Conversation:
     sock: Socket
     over: threading.Event = field(default_factory=threading.Event)
     _files: queue.SimpleQueue[bytes | int] = field(default_factory=queue.SimpleQueue)
+    _typed: queue.SimpleQueue[bytes] = field(default_factory=queue.SimpleQueue)
     _go_on: threading.Event = field(default_factory=threading.Event)
     _main: int = field(default_factory=threading.get_ident)
 
@@ -113,6 +123,8 @@ class Conversation:
                     self._files.put(rest)
                 elif word == "failed":
                     self._files.put(int(rest))
+                elif word == "typed":
+                    self._typed.put(rest)
         except (ConversationLost, ValueError):
             if not self.over.is_set():
                 os._exit(CLIENT_GONE)
@@ -126,20 +138,49 @@ class Conversation:
             self._go_on.clear()
         signal.pthread_kill(self._main, number)
 
-    def read_text(self, path: Path) -> str:
-        """A file's text, read by the client. Raises OSError and UnicodeDecodeError as Path.read_text does."""
+    def read_file(self, path: Path) -> bytes:
+        """A file, read by the client. Raises OSError as Path.read_bytes does."""
         wire.send(self.sock, "read", os.fsencode(path))
         found = self._files.get()
         if isinstance(found, int):
             raise OSError(found, os.strerror(found), str(path))
-        return found.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+        return found
+
+    def read_input(self) -> bytes:
+        """What comes next on the client's standard input; empty at its end."""
+        wire.send(self.sock, "input")
+        return self._typed.get()
 
     def note_shown(self, nodes: list[str]) -> None:
         """Tell the client what it has seen, for the case that we are lost."""
         wire.send(self.sock, "shown", *(os.fsencode(node) for node in nodes))
 
 
-def serve(sock: Socket, uid: int, log: int, env: Mapping[str, str]) -> int:
+class RemoteInput(RawIOBase):
+    """A standard input at another host: read when the command reads it, and not before."""
+
+    def __init__(self, conversation: Conversation, typing: bool) -> None:
+        self._conversation = conversation
+        self._typing = typing
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def isatty(self) -> bool:
+        """Whether somebody types."""
+        return self._typing
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a part of `buffer`; 0 at the end."""
+        self._rest = self._rest or self._conversation.read_input()
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+
+def serve(sock: Socket, uid: int, log: int, env: Mapping[str, str], remote: Remote | None = None) -> int:
     """Do the command that the client at `sock` asks for; its exit status. `log` is a file descriptor."""
     began = time.monotonic()
     sock.settimeout(FIRST_WORD_S)
@@ -157,7 +198,7 @@ def serve(sock: Socket, uid: int, log: int, env: Mapping[str, str]) -> int:
         wire.send(sock, "other" if isinstance(error, Other) else "refused", os.fsencode(error.message))
         return 1
     conversation = Conversation(sock)
-    context = make_context(asked, uid, streams, conversation)
+    context = make_context(asked, uid, streams, conversation, remote)
     conversation.begin()
     status = guarded(asked, context)
     conversation.over.set()
@@ -184,7 +225,9 @@ def guarded(asked: Request, context: Context) -> int:
         return 1
 
 
-def make_context(asked: Request, uid: int, streams: list[int], conversation: Conversation) -> Context:
+def make_context(
+    asked: Request, uid: int, streams: list[int], conversation: Conversation, remote: Remote | None = None
+) -> Context:
     """Put the client's streams, folder and environment in place of ours."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -192,6 +235,10 @@ def make_context(asked: Request, uid: int, streams: list[int], conversation: Con
     sys.stdin = _stream(0, asked.streams[0])
     sys.stdout = _stream(1, asked.streams[1])
     sys.stderr = _stream(2, asked.streams[2])
+    if remote:
+        raw = RemoteInput(conversation, remote.typing)
+        encoding, errors, *_ = asked.streams[0].split()
+        sys.stdin = TextIOWrapper(BufferedReader(raw), encoding, errors)
     os.environ.clear()
     os.environ.update(asked.env)
     time.tzset()
@@ -205,9 +252,9 @@ def make_context(asked: Request, uid: int, streams: list[int], conversation: Con
         stdin=sys.stdin,
         env=asked.env,
         cwd=asked.cwd,
-        who=user_name(uid, asked.env),
+        who=remote.who if remote else user_name(uid, asked.env),
         terminal=sys.stdout.isatty(),
-        read_text=conversation.read_text,
+        read_file=conversation.read_file,
         request=asked.request,
         again=asked.again,
         shown=asked.shown,

@@ -75,7 +75,7 @@ def tabrestore(argv: list[str], ctx: Context) -> int:
     table = file.name.partition(".")[0]
     find_table(table)
     try:
-        text = file.read_bytes().decode()
+        text = ctx.read_file(file).decode()
     except OSError as error:
         raise RequestError(f"{options.file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:

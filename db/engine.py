@@ -212,7 +212,16 @@ def _errors_translated(engine: Engine) -> Iterator[None]:
             raise
         cause = getattr(error, "orig", None) or error
         words = " ".join(str(cause).split())
-        raise meaning(f"{where(engine)}: {words}") from None
+        raise meaning(f"{where(engine)}: {words}{_hint(engine, error)}") from None
+
+
+def _hint(engine: Engine, error: DBAPIError | TimeoutError) -> str:
+    """What to do about an error, where the database does not say it."""
+    if getattr(getattr(error, "orig", None), "pgcode", None) != PG_INSUFFICIENT_PRIVILEGE:
+        return ""
+    return (
+        f": the role {engine.url.username} may not; a service node may not do all, ask on the management node"
+    )
 
 
 def _meaning(error: DBAPIError | TimeoutError) -> type[ServalError] | None:

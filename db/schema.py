@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from db import grants
 from db.base import metadata
 from db.engine import one_writer, open_engine, reading, writing
 from db.home import open_home
@@ -38,6 +39,7 @@ def upgrade(engine: Engine) -> None:
         one_writer(connection)
         if _revision_inside(connection) < HEAD:
             _run(connection)
+            grants.renew(connection)
 
 
 def revision(connection: Connection) -> str:
