@@ -1,0 +1,92 @@
+"""iPXE, which xCAT calls xnba: BIOS and UEFI x86_64, everything over HTTP from the server that answered.
+
+Files and their names are xCAT's (`xcat/xnba/nodes/NODE`, `.uefi` with the same text), syntax is
+https://ipxe.org/scripting. iPXE has no quoting: a line is first expanded (`${…}`), then cut at blanks, and
+the words `||`, `&&`, `;` and `#…` mean something, so a kernel argument cannot be one of them.
+"""
+
+from core.bootdoc import BootDoc, Way
+from core.errors import NodeError
+from drivers.netboot import words
+from drivers.netboot.loader import (
+    BIOS,
+    MARK,
+    UEFI_BC,
+    UEFI_X86_64,
+    UEFI_X86_64_HTTP,
+    BootLoader,
+    Firmware,
+)
+
+_FOLDER = "xcat/xnba/nodes"
+_BOOTIF = "BOOTIF=01-${netX/mac:hexhyp}"
+_SEPARATORS = frozenset({"||", "&&", ";"})
+
+#: UEFI goes on to its next boot device only after an error; a BIOS after any end.
+_LOCAL = """\
+iseq ${platform} efi && exit 1 || exit
+"""
+#: Not every BIOS can be switched off from here; a node that stays on must not start its disk instead.
+_POWEROFF = """\
+poweroff || echo This machine cannot be switched off by iPXE: it waits here.
+:wait
+sleep 3600
+goto wait
+"""
+#: A server that died in between is left for the one that answers DHCP now. `--name` and no second word: with
+#: one, iPXE would wrap the initrd into an archive of its own.
+_IMAGE = """\
+kernel {base}/{kernel} initrd=initrd {cmdline} || goto again
+initrd --name initrd {base}/{initrd} || goto again
+boot || goto again
+:again
+echo The image did not load from {server}: asking DHCP again.
+imgfree
+sleep 5
+dhcp || goto again
+chain --replace --autofree ${{filename}} || goto again
+"""
+
+
+def script_path(node: str) -> str:
+    """The script of a node as HTTP serves it."""
+    return f"tftpboot/{_FOLDER}/{node}"
+
+
+def _render(doc: BootDoc) -> dict[str, str]:
+    if doc.node.endswith(".uefi"):
+        raise NodeError(f"{doc.node} cannot boot with xnba: NODE.uefi is the UEFI file of another node")
+    words.refuse(doc, "iPXE", "${")
+    body = {Way.LOCAL: _LOCAL, Way.POWEROFF: _POWEROFF}.get(doc.way) or _image(doc)
+    text = f"#!ipxe\n#{doc.state}\n{MARK}\n{body}"
+    return {f"{_FOLDER}/{doc.node}": text, f"{_FOLDER}/{doc.node}.uefi": text}
+
+
+def _image(doc: BootDoc) -> str:
+    for word in doc.cmdline.split():
+        if word in _SEPARATORS or word.startswith("#"):
+            raise NodeError(f"{word} cannot be a kernel argument with xnba: iPXE would end the line there")
+    server = doc.server or "${next-server}"
+    cmdline = " ".join(words.with_server(doc.cmdline, doc, server).split())
+    if not words.has_word(cmdline, "BOOTIF"):
+        cmdline = f"{cmdline} {_BOOTIF}".strip()
+    base = f"http://{server}:{doc.http_port}"
+    return _IMAGE.format(base=base, kernel=doc.kernel, initrd=doc.initrd, cmdline=cmdline, server=server)
+
+
+XNBA = BootLoader(
+    folder=_FOLDER,
+    arches=frozenset({"x86_64"}),
+    clients={
+        BIOS: "xcat/xnba.kpxe",
+        UEFI_BC: "xcat/xnba.efi",
+        UEFI_X86_64: "xcat/xnba.efi",
+        UEFI_X86_64_HTTP: "xcat/xnba.efi",
+    },
+    firmware=(
+        Firmware("xcat/xnba.kpxe", "ipxe", "usr/lib/ipxe/undionly.kpxe"),
+        Firmware("xcat/xnba.efi", "ipxe", "usr/lib/ipxe/snponly.efi"),
+    ),
+    render=_render,
+    script=script_path,
+)
