@@ -4,7 +4,6 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from core.nodeset.words import Word, parse
 from db.engine import Connection
 from db.lookup import Values, effective, own_rows
 from db.upserts import Rows, upsert
@@ -57,10 +56,7 @@ def _set(rows: Rows, node: str, key: str, value: str) -> None:
     rows.setdefault(table, {}).setdefault(node, {})[column] = value
 
 
-def next_steps(connection: Connection, nodes: Collection[str]) -> dict[str, tuple[Word, ...]]:
-    """What waits in chain.currchain, of the nodes for which something does.
-
-    Raises RequestError when a chain cannot be read.
-    """
-    found = effective(connection, {"chain": ["currchain"]}, nodes)
-    return {node: parse(text) for node, values in found.items() if (text := values.get("chain.currchain"))}
+def chains(connection: Connection, nodes: Collection[str]) -> dict[str, str]:
+    """chain.currchain of the nodes that have one: what they do after what they do now."""
+    found = effective(connection, {"chain": ["currchain"]}, nodes, unreadable={})
+    return {node: text for node, values in found.items() if (text := values.get("chain.currchain"))}

@@ -7,19 +7,19 @@ that cannot be done is told why, and the others go on.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from core.bootdoc import SERVER
+from core.bootdoc import SERVER, from_text
 from core.errors import DefinitionError, RequestError
 from core.nodeset.cmdline import Place
 from core.nodeset.decide import Decision, Find, decide, for_node
 from core.nodeset.files import INSTALL, TFTPBOOT, Files
-from core.nodeset.words import Step, Word
+from core.nodeset.words import Step, Word, parse
 from core.wanted import Kind
 from db import jobs, nodesetwrites, wanted
 from db.bootvalues import WANTED, BootValues, boot_values
 from db.dhcpvalues import dhcp_docs
 from db.engine import Connection, one_writer
 from db.home import Home
-from db.lookup import Values
+from db.lookup import Values, split_list
 from db.nodesetwrites import Outlook
 from drivers.resolve import Resolver
 from drivers.servedfiles import first_complete
@@ -30,6 +30,8 @@ from routing.spread import SpreadAsk, new_job
 #: What decides; nodes that have the same of it boot the same.
 DECIDING = [f"{table}.{column}" for table, columns in WANTED.items() for column in columns]
 NO = ("0", "no", "n")
+#: No service node has a document.
+GONE: wanted.Entry = ((), "")
 
 
 @dataclass(slots=True)
@@ -63,7 +65,7 @@ def plan(connection: Connection, chain: Sequence[Word], nodes: Sequence[str], ho
         made.shared = (home.mn,)
     _decide(made, chain, values, home)
     if chain[0].step is Step.OFFLINE:
-        made.boot = made.dhcp = dict.fromkeys(made.decisions, ((), ""))
+        made.boot = made.dhcp = dict.fromkeys(made.decisions, GONE)
     else:
         _fill_in(connection, made, values.site, home.mn)
     return made
@@ -97,32 +99,54 @@ def write(connection: Connection, made: Plan, now: float) -> None:
 def advance(connection: Connection, nodes: Sequence[str], home: Home, now: float) -> Plan:
     """Go on to the next step of chain.currchain: what an installer asks for when it is done.
 
-    Nodes whose chain is empty stay as they are and are not in the plan. Service nodes catch up by themselves.
+    Nodes whose chain is empty stay as they are and are not in the plan. Addresses and servers stay those of
+    the documents that the nodes have. Service nodes catch up by themselves.
     """
     one_writer(connection)
     whole = Plan()
-    by_chain: dict[tuple[Word, ...], list[str]] = {}
-    for node, chain in nodesetwrites.next_steps(connection, nodes).items():
-        by_chain.setdefault(chain, []).append(node)
-    for chain, some in by_chain.items():
-        made = plan(connection, chain, some, home)
+    by_chain: dict[str, list[str]] = {}
+    for node, text in nodesetwrites.chains(connection, nodes).items():
+        by_chain.setdefault(text, []).append(node)
+    for text, some in by_chain.items():
+        made = _next(connection, text, some, home)
         write(connection, made, now)
         whole.decisions |= made.decisions
         whole.hopeless |= made.hopeless
     return whole
 
 
+def _next(connection: Connection, text: str, nodes: Sequence[str], home: Home) -> Plan:
+    """The plan for nodes with the same chain, which leaves DHCP alone."""
+    made = Plan(kinds=(Kind.BOOT,))
+    try:
+        chain = parse(text)
+        values = boot_values(connection, nodes)
+    except RequestError as error:
+        made.hopeless = dict.fromkeys(nodes, (type(error).__name__, error.message))
+        return made
+    there = wanted.documents(connection, Kind.BOOT, nodes)
+    made.pools = {
+        node: pool for node, pool in wanted.members_of(connection, Kind.BOOT, nodes).items() if pool
+    }
+    _decide(made, chain, values, home)
+    for node, decision in made.decisions.items():
+        old = from_text(there[node])
+        new = for_node(decision, node, old.macs, old.ip, old.server)
+        made.boot[node] = (made.pools[node], new.to_text()) if new else GONE
+    return made
+
+
 def _decide(made: Plan, chain: Sequence[Word], values: BootValues, home: Home) -> None:
     """Decide once for all nodes with the same values."""
     known: dict[tuple[str | None, ...], Decision | tuple[str, str]] = {}
-    for node, pool in made.pools.items():
+    for node in made.pools:
         if node in values.bad:
             made.hopeless[node] = (DefinitionError.__name__, values.bad[node])
             continue
         row = values.nodes[node]
         key = tuple(row.get(name) for name in DECIDING)
         if key not in known:
-            known[key] = _decide_one(chain, row, values, home, alone=len(pool) == 1)
+            known[key] = _decide_one(chain, row, values, home)
         decided = known[key]
         if isinstance(decided, Decision):
             made.decisions[node] = decided
@@ -131,10 +155,10 @@ def _decide(made: Plan, chain: Sequence[Word], values: BootValues, home: Home) -
 
 
 def _decide_one(
-    chain: Sequence[Word], row: Values, values: BootValues, home: Home, *, alone: bool
+    chain: Sequence[Word], row: Values, values: BootValues, home: Home
 ) -> Decision | tuple[str, str]:
     try:
-        place = _place(values.place, row) if alone else values.place
+        place = _place(values.place, row)
         return decide(chain, row, values.images, place, _find(place, row, home))
     except RequestError as error:
         return type(error).__name__, error.message
@@ -142,6 +166,8 @@ def _decide_one(
 
 def _place(usual: Place, row: Values) -> Place:
     """Without a pool the servers that noderes names are used; with one, whoever answers."""
+    if len(split_list(row.get("noderes.servicenode"))) > 1:
+        return usual
     master = row.get("noderes.xcatmaster") or SERVER
     return replace(usual, reports_to=master, files_from=row.get("noderes.nfsserver") or master)
 
@@ -165,13 +191,17 @@ def _fill_in(connection: Connection, made: Plan, site: Values, mn: str) -> None:
         docs, bad = dhcp_docs(connection, list(made.decisions), made.pools, resolver.addresses)
     finally:
         resolver.close()
-    ips = {node: next((host.ip for host in doc.hosts if host.ip), "") for node, doc in docs.items()}
-    far = out_of_reach(connection, ips, made.pools, site, mn)
-    bad |= {node: (DefinitionError.__name__, sentence) for node, sentence in far.items()}
+    leased = {node: [host for host in doc.hosts if host.ip] for node, doc in docs.items()}
+    ips = {node: hosts[0].ip if hosts else "" for node, hosts in leased.items()}
+    bad |= {
+        node: (DefinitionError.__name__, sentence)
+        for node, sentence in out_of_reach(connection, ips, made.pools, site, mn).items()
+    }
     made.hopeless |= bad
     made.decisions = {node: one for node, one in made.decisions.items() if node not in bad}
     for node, decision in made.decisions.items():
-        if boot := for_node(decision, node, docs[node]):
+        macs = [host.mac for host in leased[node]]
+        if boot := for_node(decision, node, macs, ips[node], docs[node].server):
             made.boot[node] = (made.shared or made.pools[node], boot.to_text())
             made.dhcp[node] = (made.pools[node], docs[node].to_text())
 

@@ -25,7 +25,8 @@ SPEED = re.compile(r"\d{3,7}")
 HARD_FLOW = ("hard", "cts", "ctsrts")
 #: One word in any loader and shell.
 WORD = re.compile(r"[A-Za-z0-9_.,:/@%+=~-]+")
-LONGEST = 2000
+#: The kernel reads 2,048 letters; loaders add some, and node and server are filled in.
+LONGEST = 1800
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +98,16 @@ def _joined(words: list[str], node: Values, added: str = "", what: str = "") -> 
     own = _added(node.get("bootparams.addkcmdline", ""), "bootparams.addkcmdline")
     found = " ".join(word for word in (*words, *_console(node), *_added(added, what), *own) if word)
     if len(found) > LONGEST:
-        raise DefinitionError(f"its kernel arguments are {len(found)} letters long; kernels take {LONGEST}")
+        raise DefinitionError(
+            f"its kernel arguments are {len(found)} letters long, more than fit: shorten addkcmdline"
+        )
     return found
 
 
 def _added(text: str, what: str) -> list[str]:
     """The words of an addkcmdline that the kernel gets now."""
-    if not (text.isascii() and text.isprintable()):
-        raise DefinitionError(f"{what} is {text[:80]!r}; kernel arguments are plain ASCII in one line")
+    if not (text.isascii() and text.isprintable()) or "\\" in text:
+        raise DefinitionError(f"{what} is {text[:80]!r}; kernel arguments are ASCII in one line, without \\")
     return [word for word in text.split(" ") if not word.startswith(LATER)]
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from core.bootdoc import BootDoc, Loader, Way
-from core.dhcpdoc import DhcpDoc
 from core.dhcphosts import LOADERS
 from core.errors import DefinitionError
 from core.nodeset import cmdline
@@ -65,19 +64,12 @@ def decide(
     return Decision(str(word), rest, boot, _without_diskless(node, images) if way is Way.LOCAL else {})
 
 
-def for_node(decision: Decision, node: str, dhcp: DhcpDoc) -> BootDoc | None:
-    """The document of one node with its addresses."""
+def for_node(decision: Decision, node: str, macs: Sequence[str], ip: str, server: str) -> BootDoc | None:
+    """The document of one node: with its MAC addresses, installnic's first, and the fixed server if any."""
     if decision.boot is None:
         return None
-    leased = [host for host in dhcp.hosts if host.ip]
-    return replace(
-        decision.boot,
-        node=node,
-        macs=tuple(host.mac for host in leased),
-        ip=leased[0].ip if leased else "",
-        cmdline=decision.boot.cmdline.replace(NODE, node),
-        server=dhcp.server,
-    )
+    arguments = decision.boot.cmdline.replace(NODE, node)
+    return replace(decision.boot, node=node, macs=tuple(macs), ip=ip, cmdline=arguments, server=server)
 
 
 def _image(image: Image, rest: str, node: Values, place: Place, find: Find) -> Decision:

@@ -14,10 +14,10 @@ METHODS = (Step.INSTALL, Step.NETBOOT, Step.STATELITE)
 PLAIN = re.compile(r"[A-Za-z0-9_.+-]{1,80}")
 #: The letters that osvers begins with, by the family whose installer they have.
 FAMILIES = {
-    "redhat": "rhel rhels rh centos centos-stream rocky alma ol fedora sl anolis openeuler".split(),
-    "suse": "sles sle sled opensuse opensuse-leap leap".split(),
-    "debian": ["debian"],
-    "ubuntu": ["ubuntu"],
+    "redhat": "rhel,rhels,rh,centos,centos-stream,rocky,alma,ol,fedora,sl,anolis,openeuler",
+    "suse": "sles,sle,sled,opensuse,opensuse-leap,leap",
+    "debian": "debian",
+    "ubuntu": "ubuntu",
 }
 LETTERS = re.compile(r"[a-z-]*")
 
@@ -47,7 +47,7 @@ class Image:
     def family(self) -> str:
         """A key of FAMILIES; empty for a distribution that none of them knows."""
         letters = LETTERS.match(self.osvers.lower())
-        found = (family for family, names in FAMILIES.items() if letters and letters[0] in names)
+        found = (family for family, names in FAMILIES.items() if letters and letters[0] in names.split(","))
         return next(found, "")
 
 
