@@ -1,0 +1,273 @@
+"""nodeset on both databases: what it writes, what it refuses by node, and what it leaves alone."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import Shell
+
+from core.bootdoc import BootDoc, Loader, Way, from_text
+from core.wanted import Kind
+from db import jobs, wanted
+from db.engine import open_engine, reading, writing
+from db.home import open_home
+from drivers import leases
+from drivers.services import redis as embedded
+from routing import nodeset as rules
+
+CLUSTER = """\
+mkdef -t node -o sn1,sn2 groups=service setuptftp=1
+chdef sn1 ip=10.0.0.11
+chdef sn2 ip=10.0.0.12
+mkdef -t node -o n[1-4] groups=compute netboot=xnba servicenode=sn1,sn2 serialport=0 serialspeed=115200
+chdef -t group compute 'ip=|n(\\d+)|10.0.1.($1)|'
+chdef n1 mac=52:54:00:00:00:01
+chdef n2 mac=52:54:00:00:00:02
+chdef n3 mac=52:54:00:00:00:03
+chdef n4 mac=52:54:00:00:00:04
+mkdef -t network prov net=10.0.0.0 mask=255.255.0.0
+chdef -t site sharedtftp=0 nodestatus=yes
+mkdef -t osimage compute osvers=debian12 osarch=x86_64 profile=compute provmethod=netboot
+mkdef -t osimage disk osvers=debian12 osarch=x86_64 profile=compute provmethod=install template=/t
+"""
+STATE = "netboot debian12-x86_64-compute"
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.RunningRedis]:
+    """A Redis of this module's own."""
+    folder = tmp_path_factory.mktemp("redis")
+    running = embedded.start(folder / "data", folder / "log")
+    yield running
+    embedded.stop(running.pid)
+
+
+@pytest.fixture
+def shell(home_env: dict[str, str], redis: embedded.RunningRedis, tmp_path: Path) -> Shell:
+    """A pool of two with four nodes; the management node has no images of its own."""
+    with leases.connect(redis.url) as client:
+        client.flushall()
+    root = {"SERVAL_ROOT": str(tmp_path / "root")}
+    made = Shell({**home_env, "SERVAL_BROKER": redis.url, **root}, tmp_path)
+    for line in CLUSTER.splitlines():
+        made.ok(line)
+    return made
+
+
+def set_to(shell: Shell, words: str) -> None:
+    """nodeset without waiting for the service nodes, which are not there."""
+    assert re.fullmatch(r"job \d+\n", shell.ok(f"nodeset {words} --no-wait"))
+
+
+def documents(shell: Shell, kind: Kind = Kind.BOOT) -> dict[str, str]:
+    with reading(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
+        return wanted.documents(connection, kind, ["n1", "n2", "n3", "n4", "sn1"])
+
+
+def document(shell: Shell, node: str) -> BootDoc:
+    return from_text(documents(shell)[node])
+
+
+def members(shell: Shell, kind: Kind, node: str) -> tuple[str, ...]:
+    with reading(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
+        return wanted.members_of(connection, kind, [node])[node]
+
+
+def refusals(shell: Shell, words: str) -> dict[str, str]:
+    """node → the sentence, of a nodeset that cannot do some of them."""
+    answer = shell.run(f"nodeset {words} --plan --json")
+    told = [json.loads(line) for line in answer.out.splitlines()]
+    found = {one["node"]: one["message"] for one in told if one["message"]}
+    assert answer.status == (1 if found else 0)
+    return found
+
+
+def make_image(shell: Shell, *names: str, folder: str = "install/netboot/debian12/x86_64/compute") -> None:
+    place = Path(shell.env["SERVAL_ROOT"]) / folder
+    place.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (place / name).touch()
+
+
+def test_what_is_written_once_for_the_whole_pool(shell: Shell) -> None:
+    set_to(shell, "compute osimage=compute")
+    found = document(shell, "n1")
+    assert (found.state, found.way, found.loader, found.ip) == (STATE, Way.IMAGE, Loader.XNBA, "10.0.1.1")
+    assert found.macs == ("52:54:00:00:00:01",)
+    assert found.kernel == "install/netboot/debian12/x86_64/compute/kernel"
+    assert found.server == ""
+    assert found.cmdline.split()[1:] == [
+        "SERVAL={server}:3002",
+        "NODE=n1",
+        "console=tty0",
+        "console=ttyS0,115200",
+    ]
+    assert members(shell, Kind.BOOT, "n1") == members(shell, Kind.DHCP, "n1") == ("sn1", "sn2")
+    listed = shell.ok("nodels n1 chain.currstate nodetype.provmethod nodetype.os nodelist.status")
+    for value in (f"chain.currstate: {STATE}", "provmethod: compute", "os: debian12", "status: defined"):
+        assert value in listed
+    assert shell.ok("nodeset n[1-2] stat") == f"n1: {STATE}\nn2: {STATE}\n"
+
+
+def test_the_same_again_writes_nothing(shell: Shell) -> None:
+    set_to(shell, "compute osimage=compute")
+    before = [shell.ok(f"tabdump {table}") for table in ("chain", "nodetype", "nodelist")]
+    with reading(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
+        revisions = [wanted.last(connection, kind) for kind in Kind]
+    shell.ok("chdef n1 status=booted")
+    set_to(shell, "compute osimage=compute")
+    with reading(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
+        assert [wanted.last(connection, kind) for kind in Kind] == revisions
+    assert "booted" in shell.ok("nodels n1 nodelist.status")
+    shell.ok("chdef n1 status=defined")
+    assert [shell.ok(f"tabdump {table}") for table in ("chain", "nodetype", "nodelist")] == before
+
+
+def test_values_that_the_group_has_are_not_written_for_each_node(shell: Shell) -> None:
+    shell.ok("chdef -t group compute os=debian12 arch=x86_64 profile=compute provmethod=compute")
+    set_to(shell, "compute osimage")
+    assert [line.partition(",")[0] for line in shell.ok("tabdump nodetype").splitlines()[1:]] == ['"compute"']
+    assert document(shell, "n1").state == STATE
+
+
+def test_the_disk_takes_a_diskless_image_away_and_offline_everything(shell: Shell) -> None:
+    set_to(shell, "n1 osimage=compute")
+    set_to(shell, "n1 boot")
+    assert "provmethod: \n" in shell.ok("nodels n1 nodetype.provmethod nodetype.os")
+    assert document(shell, "n1").way is Way.LOCAL
+    set_to(shell, "n1 offline")
+    assert shell.ok("nodeset n1 stat") == "n1: offline\n"
+    assert "n1" not in documents(shell) and "n1" not in documents(shell, Kind.DHCP)
+
+
+def test_an_installed_node_goes_on_to_its_disk(shell: Shell) -> None:
+    set_to(shell, "n1 osimage=disk,boot")
+    set_to(shell, "n2 osimage=disk")
+    assert "auto=true" in document(shell, "n1").cmdline
+    assert shell.ok("nodeset n1,n2,n3 next") == "n1: boot\nn2: boot\nn3: offline\n"
+    found = document(shell, "n1")
+    assert (found.way, found.macs, found.cmdline) == (Way.LOCAL, ("52:54:00:00:00:01",), "")
+    assert members(shell, Kind.BOOT, "n1") == ("sn1", "sn2")
+    assert shell.ok("nodeset n1 next") == "n1: boot\n"
+
+
+def test_a_chain_that_nobody_can_read_hurts_its_node_alone(shell: Shell) -> None:
+    set_to(shell, "n1,n2 osimage=disk")
+    shell.ok("chtab node=n1 chain.currchain=nonsense")
+    answer = shell.run("nodeset n1,n2 next")
+    assert (answer.status, answer.out) == (1, "n2: boot\n")
+    assert "n1: Error: nodeset does not know 'nonsense'" in answer.err
+
+
+def test_one_tftpdir_for_all_belongs_to_the_management_node(shell: Shell) -> None:
+    shell.ok("chdef -t site sharedtftp=1")
+    set_to(shell, "n1 osimage=compute")
+    assert members(shell, Kind.BOOT, "n1") == ("mn1",)
+    assert members(shell, Kind.DHCP, "n1") == ("sn1", "sn2")
+
+
+def test_dhcp_is_left_alone_where_the_site_says_so(shell: Shell) -> None:
+    shell.ok("chdef -t site dhcpsetup=n")
+    set_to(shell, "n1 boot")
+    assert documents(shell, Kind.DHCP) == {}
+
+
+def test_servers_are_named_without_a_pool_alone(shell: Shell) -> None:
+    shell.ok("chdef n1 servicenode=sn1 xcatmaster=10.0.0.21 nfsserver=10.0.0.22")
+    shell.ok("chtab node=n2 noderes.xcatmaster=10.0.0.21")
+    set_to(shell, "n1,n2 osimage=compute")
+    found = document(shell, "n1")
+    assert found.server == "10.0.0.21"
+    assert "imgurl=http://10.0.0.22:80/" in found.cmdline and "SERVAL=10.0.0.21:3002" in found.cmdline
+    assert "10.0.0.2" not in documents(shell)["n2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("chdef n1 mac=", "No MAC address available for n1"),
+        ("chdef n1 mac=52:54:00:00:00:02", "n[1-2] have the same MAC address 52:54:00:00:00:02"),
+        ("chdef n1 mac=rubbish", "rubbish"),
+        ("chdef n1 netboot=pxe arch=aarch64", ""),
+        ("chdef n1 netboot=petitboot", "noderes.netboot is 'petitboot'"),
+        ("chdef n1 ip=192.168.1.1", "in no network of the networks table"),
+        ("chdef n1 servicenode=nobody", "not a service node"),
+        ("chdef n1 serialspeed=fast", "serialspeed is 'fast'"),
+        ("chdef n1 tftpdir=../x", "no absolute path"),
+        ("chdef n1 'ip=|n(\\d+)|($1/0)|'", "hosts.ip of n1"),
+    ],
+)
+def test_bad_input_is_named_by_node_and_the_others_go_on(shell: Shell, change: str, said: str) -> None:
+    shell.ok(change)
+    found = refusals(shell, "n1,n3 osimage=compute")
+    if said:
+        assert said in found["n1"]
+    assert "n3" not in found
+    set_to(shell, "n1,n3 osimage=compute")
+    assert set(documents(shell)) == ({"n3"} if said else {"n1", "n3"})
+    with reading(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
+        ended = jobs.results(connection, jobs.recent(connection, 1)[0].id)
+    assert [one.node for one in ended] == (["n1"] if said else [])
+
+
+def test_a_node_out_of_its_service_nodes_reach_is_named(shell: Shell) -> None:
+    shell.ok("mkdef -t network far net=10.7.0.0 mask=255.255.0.0")
+    shell.ok("chdef n1 ip=10.7.0.1")
+    assert "in no network of its service nodes sn1, sn2" in refusals(shell, "n1,n2 boot")["n1"]
+    shell.ok("chdef -t network far 'mgtifname=!remote!eth0'")
+    assert refusals(shell, "n1,n2 boot") == {}
+
+
+def test_an_image_is_looked_for_where_the_management_node_has_it(shell: Shell) -> None:
+    make_image(shell, "kernel", "initrd-stateless.gz")
+    assert "osimage compute is not packed" in refusals(shell, "n1 osimage=compute")["n1"]
+    make_image(shell, "rootimg.cpio.gz")
+    assert refusals(shell, "n1 osimage=compute") == {}
+    set_to(shell, "n1 osimage=compute")
+    assert "/rootimg.cpio.gz " in document(shell, "n1").cmdline
+    assert "copycds puts the media of debian12 there" in refusals(shell, "n1 osimage=disk")["n1"]
+
+
+def test_the_genesis_image_is_looked_for_in_tftpdir(shell: Shell) -> None:
+    assert "tftpboot/xcat/genesis.kernel.x86_64" in refusals(shell, "n1 shell")["n1"]
+    make_image(shell, "genesis.kernel.x86_64", "genesis.fs.x86_64.gz", folder="tftpboot/xcat")
+    set_to(shell, "n1 runcmd=bmcsetup,osimage=compute")
+    assert document(shell, "n1").cmdline.startswith("destiny=runcmd=bmcsetup SERVAL=")
+    assert shell.ok("nodeset n1 next") == f"n1: {STATE}\n"
+
+
+def test_service_and_compute_nodes_may_be_asked_for_together(shell: Shell) -> None:
+    shell.ok("chdef sn1 netboot=grub2 mac=52:54:00:00:01:01 servicenode=mn1")
+    set_to(shell, "sn1,n1 boot")
+    assert members(shell, Kind.BOOT, "sn1") == ("mn1",)
+
+
+def test_the_seed_documents_words(shell: Shell) -> None:
+    shell.ok("chdef -t group compute os=debian12 arch=x86_64 profile=compute")
+    set_to(shell, "compute netboot")
+    assert document(shell, "n1").state == STATE
+    assert "provmethod: compute" in shell.ok("nodels n1 nodetype.provmethod nodetype.os")
+    assert (
+        "no osimage debian12-x86_64-statelite-compute. Make it with" in refusals(shell, "n1 statelite")["n1"]
+    )
+
+
+@pytest.mark.parametrize("words", ["n1", "n1 nonsense", "nosuch boot", "n1 osimage=a,", "n1 enact"])
+def test_what_cannot_be_asked_leaves_nothing(shell: Shell, words: str) -> None:
+    answer = shell.run(f"nodeset {words}")
+    assert (answer.status, answer.out) == (1, "")
+    assert answer.err.startswith("Error: ")
+    assert documents(shell) == {}
+
+
+def test_advancing_needs_no_word_with_anybody(shell: Shell) -> None:
+    """The status receiver's way: within its own transaction, no job."""
+    set_to(shell, "n1 osimage=disk")
+    engine, home = open_engine(shell.env["SERVAL_DATABASE"]), open_home(shell.env)
+    with writing(engine) as connection:
+        made = rules.advance(connection, ["n1", "n2"], home, 0.0)
+    assert {node: decision.state for node, decision in made.decisions.items()} == {"n1": "boot"}
+    with reading(engine) as connection:
+        assert len(jobs.recent(connection, 10)) == 1
