@@ -49,12 +49,14 @@ def run(nodes: int, *, keep: bool = False, cache: Path | None = None, out: TextI
     folder.chmod(0o755)  # nginx and PostgreSQL have users of their own
     with namespaces(folder) as spaces:
         lab = Laboratory(spaces, built, kind, nodes)
-        build(lab, stages)
-        story(lab, stages)
-        if keep:
-            spaces.keep()
-            out.write(f"\nIt is left running. Enter it with: {folder}/enter mn1\n")
-            out.write("Remove it with: make lab ARGS=--clean\n")
+        try:
+            build(lab, stages)
+            story(lab, stages)
+        finally:
+            if keep:
+                spaces.keep()
+                out.write(f"\nIt is left running. Enter it with: {folder}/enter mn1\n")
+                out.write("Remove it with: make lab ARGS=--clean\n")
 
 
 def build(lab: Laboratory, stages: Stages) -> None:
@@ -93,7 +95,7 @@ def main(words: list[str]) -> int:
     """Run the laboratory; 0 when all went as it should."""
     parser = argparse.ArgumentParser(prog="make lab", description="A cluster in network namespaces and QEMU.")
     parser.add_argument("--nodes", type=int, default=1, choices=range(1, 100), metavar="N", help="QEMU nodes")
-    parser.add_argument("--keep", action="store_true", help="leave it running")
+    parser.add_argument("--keep", action="store_true", help="leave it running, come what may")
     parser.add_argument("--clean", action="store_true", help="remove what was left running, and end")
     options = parser.parse_args(words)
     signal.signal(signal.SIGTERM, stopped)

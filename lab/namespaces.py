@@ -188,11 +188,12 @@ def port_of(role: str, bridge: str) -> str:
 
 
 def started_at(pid: int) -> int:
-    """When a process started, in the kernel's ticks; 0 when there is none."""
+    """When a process started, in the kernel's ticks; 0 when it has ended (proc(5), fields 3 and 22)."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return 0
+    return 0 if fields[0] in "ZX" else int(fields[19])
 
 
 def ip(*words: str) -> str:
