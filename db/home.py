@@ -1,8 +1,8 @@
 """SERVAL_HOME: the one directory an instance lives in, and the few settings that are not in the site table.
 
 `serval.toml` in the home, or /etc/serval/serval.toml, may set `database`, `broker`, `name`, `root`, `mn`,
-`server` and `listen`; SERVAL_DATABASE, SERVAL_BROKER … override it. Everything else is a cluster setting:
-site table.
+`server`, `listen` and `status_port`; SERVAL_DATABASE, SERVAL_BROKER … override it. Everything else is a
+cluster setting: site table.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 from core.errors import RequestError
 
 SYSTEM_FILE = Path("/etc/serval/serval.toml")
-KEYS = ("database", "broker", "name", "root", "mn", "server", "listen")
+KEYS = ("database", "broker", "name", "root", "mn", "server", "listen", "status_port")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,9 @@ class Home:
     #: Folders that tables name (tftpdir, installdir …) lie below this one; several service nodes on one host
     #: have one each.
     root: Path = Path("/")
+    #: The port on which nodes report their status to this host; None: site.xcatiport, 0: any free one, of
+    #: this host alone.
+    status_port: int | None = None
 
     def host_path(self, named: str) -> Path:
         """Where a path that a table names lies on this host. Raises RequestError when it is not absolute."""
@@ -105,6 +108,7 @@ def open_home(env: Mapping[str, str] | None = None) -> Home:
         server=values.get("server"),
         listen=values.get("listen"),
         root=Path(values.get("root", "/")).absolute(),
+        status_port=int(values["status_port"]) if "status_port" in values else None,
     )
 
 
@@ -118,6 +122,9 @@ def check_settings(values: Mapping[str, str]) -> None:
         host, _, port = values.get(key, "any:1").rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:
             raise RequestError(f"'{key}' must be HOST:PORT, not '{values[key]}'")
+    port = values.get("status_port", "0")
+    if not port.isdecimal() or int(port) > 65535:
+        raise RequestError(f"'status_port' must be the number of a port, not '{port}'")
 
 
 def make_home(path: Path) -> None:

@@ -1,13 +1,17 @@
 """Host names to addresses, many at once, with a bound on the whole."""
 
 import socket
+import time
 from collections.abc import Collection
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from ipaddress import ip_address
 
 #: A name server that does not answer costs one batch this many seconds.
 PATIENCE_S = 1.0
 LOOKERS = 16
+#: How long and for how many addresses a reverse look-up is remembered.
+KNOWN_S = 30.0
+MOST_KNOWN = 1_000
 
 
 class Resolver:
@@ -42,6 +46,25 @@ class Resolver:
         self._known.clear()
 
 
+class Reverse:
+    """Addresses to names that lead back to them, without ever waiting: who is looked up is unknown so far."""
+
+    def __init__(self) -> None:
+        self._looked: dict[str, tuple[float, Future[str]]] = {}
+        self._lookers = ThreadPoolExecutor(4, thread_name_prefix="reverse")
+
+    def name_of(self, address: str) -> str:
+        """The host name behind an address, as far as it is known; "" so far, or when there is none."""
+        now = time.monotonic()
+        asked, future = self._looked.get(address, (float("-inf"), None))
+        if future is None or (future.done() and now - asked > KNOWN_S):
+            if len(self._looked) >= MOST_KNOWN:
+                self._looked = {key: one for key, one in self._looked.items() if not one[1].done()}
+            if len(self._looked) < MOST_KNOWN:
+                self._looked[address] = (now, self._lookers.submit(_look_back, address))
+        return future.result() if future is not None and future.done() else ""
+
+
 def _numeric(host: str) -> bool:
     try:
         ip_address(host)
@@ -55,3 +78,18 @@ def _look_up(host: str) -> str | None:
         return str(socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)[0][4][0])
     except (OSError, UnicodeError):
         return None
+
+
+def _look_back(address: str) -> str:
+    try:
+        name = socket.gethostbyaddr(address)[0]
+        back = {str(found[4][0]) for found in socket.getaddrinfo(name, None, type=socket.SOCK_DGRAM)}
+    except (OSError, UnicodeError):
+        return ""
+    return name.lower() if address in back else ""
+
+
+def host_names() -> tuple[str, ...]:
+    """The short and the full name of this host."""
+    name = socket.gethostname()
+    return tuple(dict.fromkeys([name, name.partition(".")[0], socket.getfqdn()]))

@@ -29,11 +29,13 @@ from db.home import Home
 from db.schema import upgrade
 from drivers import leases
 from drivers.certificate import make_certificate
+from drivers.resolve import host_names
 from drivers.seal import make_key
 from routing import services
 from routing.router import JOBS
 from tasks.app import create_app, die_with_parent
 from tasks.results import Results
+from tasks.statuskeeper import StatusProcess
 from tasks.supervise import supervise
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,10 @@ class Keeper:
     stop: threading.Event = field(default_factory=threading.Event)
     _workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _database_ok: bool = True
+    _status: StatusProcess = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._status = StatusProcess(self.home)
 
     def run(self) -> int:
         """Join, keep the workers running, beat; returns the exit status."""
@@ -81,8 +87,10 @@ class Keeper:
             chores.append(self._supervisor())
         for kind in queue_classes():
             self._start(kind)
+        self._status.look()
         threads = [self._thread(chore) for chore in chores]
         self._keep()
+        self._status.end()
         self._end_workers()
         for thread in threads:
             thread.join(timeout=3)
@@ -115,6 +123,7 @@ class Keeper:
     def _keep(self) -> None:
         """Start again what ended. On the main thread: a child dies with the thread that started it."""
         while not self.stop.wait(RESTART_S):
+            self._status.look()
             for kind in queue_classes():
                 name = self.home.name + kind.suffix
                 status = self._workers[name].poll()
@@ -158,7 +167,11 @@ class Keeper:
                 aliases=aliases if self.is_mn or self.home.name in aliases else (),
                 database_ok=self._database_ok,
                 at=time.time(),
-                load={"children": float(os.cpu_count() or 1), "pid": float(os.getpid())},
+                load={
+                    "children": float(os.cpu_count() or 1),
+                    "pid": float(os.getpid()),
+                    "status_port": float(self._status.port),
+                },
             )
             try:
                 leases.publish(client, lease)
@@ -206,12 +219,6 @@ def logged() -> Iterator[None]:
         yield
     except (ServalError, OSError) as error:
         log.warning("services: %s", error)
-
-
-def host_names() -> tuple[str, ...]:
-    """The short and the full name of this host."""
-    name = socket.gethostname()
-    return tuple(dict.fromkeys([name, name.partition(".")[0], socket.getfqdn()]))
 
 
 def work(home: Home, *, is_mn: bool, reload: bool = False) -> int:
