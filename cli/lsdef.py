@@ -1,7 +1,7 @@
 """lsdef: definitions as lists, long forms, single attributes or stanzas (man page lsdef(1))."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from cli.arguments import Parser, command
 from cli.context import Context
@@ -12,7 +12,7 @@ from core.noderange import expand
 from core.templates import NODE_TEMPLATES
 from db.attributes import LOGS, SITE_OBJECT, TYPES, attributes
 from db.changes import NOT_FOUND, NOT_VALID
-from db.definitions import Definitions, names, read, read_rows, with_defaults
+from db.definitions import Definitions, closed_attributes, names, read, read_rows, with_defaults
 from db.engine import reading
 from db.lookup import Unreadable, split_list
 from db.nicattrs import WHOLE, chosen, expanded, whole
@@ -118,7 +118,8 @@ def _print(
         if unknown:
             raise RequestError(NOT_VALID.format(unknown[0], objtype).removeprefix("Error: "))
     unreadable: Unreadable = {}
-    found = read(source, objtype, wanted, unreadable, [whole(one) for one in asked])
+    closed = closed_attributes(source.connection) if objtype in ("node", "group") else {}
+    found = read(source, objtype, wanted, unreadable, [whole(one) for one in asked], closed)
     if objtype == "node" and not options.stanza:
         with_defaults(source.connection, found)
     if objtype == "node" and options.osimage:
@@ -129,7 +130,17 @@ def _print(
     _print_long(objtype, found, asked, options, ctx)
     for (node, _), sentence in unreadable.items():
         ctx.complain(f"Warning: {printable(f'{node}: {sentence}')}")
+    _say_closed({name: table for name, table in closed.items() if not asked or name in asked}, ctx)
     return len(found)
+
+
+def _say_closed(closed: Mapping[str, str], ctx: Context) -> None:
+    """Name what a service node's role in the database does not let us see."""
+    if closed:
+        ctx.complain(
+            f"Warning: this service node may not read {', '.join(sorted(set(closed.values())))}; not shown: "
+            f"{', '.join(sorted(closed))}. The management node shows them."
+        )
 
 
 def _add_osimages(found: Definitions, source: DatabaseNodes) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 from sqlalchemy import Connection, select
 
 from core.errors import DefinitionError
+from db import grants
 from db.attributes import GROUP, NODE, PLAIN, SITE_OBJECT, Attributes, Place, attributes, columns_of
 from db.lookup import Unreadable, Values, effective, enabled, own_rows
 from db.nodes import DatabaseNodes
@@ -35,17 +36,20 @@ def read(
     wanted: Collection[str],
     unreadable: Unreadable | None = None,
     asked: Collection[str] = (),
+    closed: Collection[str] = (),
 ) -> Definitions:
     """The definitions of those of the wanted objects that exist, with the attributes that are set.
 
-    `asked` may name the attributes of nodes that are of interest; without it they are all.
+    `asked` may name the attributes of nodes that are of interest; without it they are all. Those of nodes and
+    groups that are `closed` are left out.
 
     Nodes: with all that they inherit. Groups: what is written for the group itself, and its members.
     """
     if objtype == "node":
-        return read_nodes(source.connection, wanted, asked or NODE, unreadable)
+        open_ones = [attribute for attribute in asked or NODE if attribute not in closed]
+        return read_nodes(source.connection, wanted, open_ones, unreadable)
     if objtype == "group":
-        return _read_groups(source, wanted, {} if unreadable is None else unreadable)
+        return _read_groups(source, wanted, {} if unreadable is None else unreadable, closed)
     if objtype in PLAIN:
         found = read_rows(source.connection, objtype)
         return {name: found[name] for name in wanted if name in found}
@@ -118,16 +122,29 @@ def own_attributes(connection: Connection, objtype: str, name: str) -> dict[str,
     return as_attributes(places_by_key(known, known), rows.get(name, {}))
 
 
-def read_group_rows(connection: Connection, groups: Collection[str]) -> Definitions:
+def closed_attributes(connection: Connection) -> dict[str, str]:
+    """The attributes of nodes and groups that our role in the database may not read, with a table of each."""
+    tables = grants.refused(connection)
+    known = {**GROUP, **NODE} if tables else {}
+    closed = ((name, place.table) for name, places in known.items() for place in places)
+    return {name: table for name, table in closed if table in tables}
+
+
+def read_group_rows(
+    connection: Connection, groups: Collection[str], closed: Collection[str] = ()
+) -> Definitions:
     """What is written for the groups themselves: nothing inherited, and without members."""
-    rows = own_rows(connection, columns_of(GROUP, GROUP), groups)
-    places = places_by_key(GROUP, GROUP)
+    asked = [attribute for attribute in GROUP if attribute not in closed]
+    rows = own_rows(connection, columns_of(asked, GROUP), groups)
+    places = places_by_key(asked, GROUP)
     return {name: as_attributes(places, rows.get(name, {})) for name in groups}
 
 
-def _read_groups(source: DatabaseNodes, wanted: Collection[str], unreadable: Unreadable) -> Definitions:
+def _read_groups(
+    source: DatabaseNodes, wanted: Collection[str], unreadable: Unreadable, closed: Collection[str]
+) -> Definitions:
     known = source.group_names()
-    found = read_group_rows(source.connection, [name for name in wanted if name in known])
+    found = read_group_rows(source.connection, [name for name in wanted if name in known], closed)
     for name, values in found.items():
         values.setdefault("grouptype", "static")
         try:
