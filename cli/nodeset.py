@@ -85,10 +85,10 @@ def submit_and_follow(
     redis = leases.connect(broker(home))
     leases.read(redis)
     label = f"nodeset {options.noderange} {options.state}"
-    ask = SpreadAsk(ctx.request, "nodeset", label, ctx.who, (), {})
+    named = {"request": ctx.request, "label": label, "who": ctx.who}
     try:
         with writing(engine) as connection:
-            number = rules.enter(connection, made, ask, time.time(), supersede=options.supersede)
+            number = rules.enter(connection, made, time.time(), supersede=options.supersede, **named)
         with suppress(UnavailableError):
             wake.ring(redis)
         return wait(ctx, engine, number, options)

@@ -12,13 +12,16 @@ from typing import Any
 from core.bootdev import BootRequest, parse_device
 from core.errors import RequestError
 from core.fold import fold
+from core.nodeset.words import parse
 from core.power import Action, parse_action
 
 WAIT = "wait_for"
+NODESET = "nodeset"
 #: Command → options it knows, with their type and default.
 OPTIONS: dict[str, dict[str, tuple[type, Any]]] = {
     "rpower": {},
     "rsetboot": {"persistent": (bool, False), "uefi": (bool, False)},
+    NODESET: {},
     WAIT: {"timeout": (float, 600.0), "interval": (float, 5.0)},
 }
 #: A label names the nodes themselves up to so many letters.
@@ -27,7 +30,7 @@ LABEL = 60
 
 @dataclass(frozen=True, slots=True)
 class StepSpec:
-    """One step: `word` is the action, the boot device or what is waited for."""
+    """One step: `word` is the action, the boot device, the boot state or what is waited for."""
 
     command: str
     word: str
@@ -40,6 +43,13 @@ class StepSpec:
         if self.command == "rsetboot":
             return BootRequest(parse_device(self.word), self.options["persistent"], self.options["uefi"])
         return parse_action(self.word)
+
+    def check(self) -> None:
+        """Raises RequestError when the command does not know the word."""
+        if self.command == NODESET:
+            parse(self.word)
+        elif self.command != WAIT:
+            self.what()
 
     def label(self, nodes: Sequence[str]) -> str:
         """What people read: `rpower compute on`."""
@@ -60,6 +70,9 @@ def from_text(text: str) -> StepSpec:
 def read_call(command: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, first: bool) -> StepSpec:
     """The step that a call with these arguments means. Raises RequestError, saying how it is written."""
     usage = f"write it as {command}.s({'' if not first else 'NODERANGE, '}WORD)"
+    if command == NODESET and "osimage" in kwargs:
+        args = [*args, f"osimage={kwargs['osimage']}"]
+        kwargs = {name: value for name, value in kwargs.items() if name != "osimage"}
     if not all(isinstance(word, str) and word for word in args):
         raise RequestError(f"{command} takes texts, not {args!r}: {usage}")
     if len(args) == 2:
@@ -69,8 +82,7 @@ def read_call(command: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, f
     else:
         raise RequestError(f"{command} got {len(args)} arguments: {usage}")
     spec = StepSpec(command, word, noderange, _options(command, kwargs))
-    if command != WAIT:
-        spec.what()
+    spec.check()
     return spec
 
 

@@ -13,6 +13,7 @@ from core.nodeset.cmdline import Place
 from core.nodeset.decide import Decision, Find, decide, for_node
 from core.nodeset.files import INSTALL, TFTPBOOT, Files
 from core.nodeset.words import Step, Word, parse
+from core.stepspec import NODESET
 from core.wanted import Kind
 from db import jobs, nodesetwrites, wanted
 from db.bootvalues import WANTED, BootValues, boot_values
@@ -71,19 +72,33 @@ def plan(connection: Connection, chain: Sequence[Word], nodes: Sequence[str], ho
     return made
 
 
-def enter(connection: Connection, made: Plan, ask: SpreadAsk, now: float, *, supersede: bool = False) -> int:
-    """Write the plan and the job that carries it to the service nodes; the job's number.
-
-    `ask` holds who asks what; its pools, kinds and texts are filled in here.
-    """
+def enter(
+    connection: Connection,
+    made: Plan,
+    now: float,
+    *,
+    request: str,
+    label: str,
+    who: str,
+    supersede: bool = False,
+) -> int:
+    """Write the plan and the job that carries it to the service nodes; the job's number."""
     write(connection, made, now)
     pools = {node: made.pools[node] for node in made.decisions}
     if made.shared:
         own = made.pools if Kind.DHCP in made.kinds else dict.fromkeys(made.pools, ())
         pools = {node: tuple(dict.fromkeys((*made.shared, *own[node]))) for node in made.decisions}
-    texts = {node: decision.state for node, decision in made.decisions.items()}
-    full = replace(ask, kinds=made.kinds, pools=pools, texts=texts, hopeless=made.hopeless)
-    return jobs.enter(connection, new_job(full), now, supersede=supersede)
+    ask = SpreadAsk(
+        request=request,
+        command=NODESET,
+        label=label,
+        who=who,
+        kinds=made.kinds,
+        pools=pools,
+        texts={node: decision.state for node, decision in made.decisions.items()},
+        hopeless=made.hopeless,
+    )
+    return jobs.enter(connection, new_job(ask), now, supersede=supersede)
 
 
 def write(connection: Connection, made: Plan, now: float) -> None:

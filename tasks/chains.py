@@ -15,6 +15,7 @@ from core.states import Outcome, StepState
 from core.stepspec import WAIT, from_text
 from db import jobs, steps
 from db.engine import Connection, Engine, reading, writing
+from db.home import Home
 from db.steps import Step
 from tasks import submission, waits
 from tasks.waits import Waits
@@ -44,15 +45,15 @@ class ChainRunner:
     def __init__(
         self,
         engine: Engine,
-        mn: str,
+        home: Home,
         store: Store,
         audience: Audience,
         ring: Callable[[], None],
         wall: Callable[[], float],
     ) -> None:
-        self._engine, self._mn, self._store = engine, mn, store
+        self._engine, self._home, self._store = engine, home, store
         self._audience, self._ring, self._wall = audience, ring, wall
-        self._waits = Waits(engine, mn, ring, wall)
+        self._waits = Waits(engine, home.mn, ring, wall)
         self._shown: set[str] = set()
 
     def turn(self) -> None:
@@ -127,7 +128,7 @@ class ChainRunner:
             if steps.move(connection, step.request, StepState.STARTED, StepState.DONE):
                 own = from_text(following.arguments).noderange
                 nodes = nodes if own is None else submission.named(connection, own)
-                submission.start(connection, following, nodes, self._mn, self._wall())
+                submission.start(connection, following, nodes, self._home, self._wall())
         self._ring()
 
     def _drop(self, dropped: Sequence[Step], reason: str) -> None:

@@ -1,7 +1,13 @@
-"""The attempts of nodeset, makedhcp and their like: a service node makes its files what they should be."""
+"""nodeset, the job that Python programs ask for, and the attempts of it and its like (makedhcp …).
+
+    nodeset.s("compute", osimage="NAME")        nodeset.s("compute", "runcmd=bmcsetup,boot")
+
+In such an attempt a service node makes its files what they should be.
+"""
 
 import os
 from functools import cache
+from typing import Any
 
 from celery import shared_task
 
@@ -14,8 +20,15 @@ from routing import services
 from routing.keepers import KEEPERS
 from routing.syncing import Syncer, keeping
 from tasks.app import program_app
+from tasks.jobtask import JobTask
 
 program_app()
+
+
+@shared_task(base=JobTask, bind=True, name="nodeset")  # type: ignore[untyped-decorator]
+def nodeset(self: JobTask, *args: Any, **kwargs: Any) -> None:
+    """What nodes boot next, with the words of nodeset(8), or osimage="NAME"."""
+    self.take_message(args, kwargs)
 
 
 @shared_task(name="provision")  # type: ignore[untyped-decorator]

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 
 from core.errors import NoderangeError, RequestError, UnavailableError
 from core.noderange import expand, missed_message
+from core.nodeset.words import parse
 from core.states import StepState
-from core.stepspec import WAIT, StepSpec, from_text
+from core.stepspec import NODESET, WAIT, StepSpec, from_text
 from db import jobs, steps
 from db.engine import Connection, Engine, writing
 from db.home import Home
 from db.nodes import DatabaseNodes
 from db.steps import Step
 from drivers import leases, wake
+from routing import nodeset
 from routing.asking import Asked, new_job
 
 ReadFile = Callable[[str], str]
@@ -52,7 +54,7 @@ def submit(asking: Asking, calls: Sequence[Call]) -> None:
         ranges = [call.spec.noderange for call in calls]
         nodes = [node_list(known, text, asking.read_file) for text in ranges if text is not None]
         if steps.record(connection, rows):
-            start(connection, rows[0], nodes[0], asking.home.mn, asking.now)
+            start(connection, rows[0], nodes[0], asking.home, asking.now)
 
 
 def refuse(engine: Engine, asked: Sequence[tuple[str, str]], reason: str, now: float) -> None:
@@ -82,7 +84,7 @@ def row(asking: Asking, call: Call, place: int, calls: Sequence[Call]) -> Step:
     )
 
 
-def start(connection: Connection, step: Step, nodes: Sequence[str], mn: str, now: float) -> bool:
+def start(connection: Connection, step: Step, nodes: Sequence[str], home: Home, now: float) -> bool:
     """Begin a waiting step on these nodes; False when somebody else has.
 
     Raises RequestError when the site's settings are wrong.
@@ -94,8 +96,13 @@ def start(connection: Connection, step: Step, nodes: Sequence[str], mn: str, now
         found = steps.find(connection, step.request)
         begun = {"left": list(nodes), "ok": {}, "said": {}, "polls": 0, "next": now, "since": now}
         return found is not None and steps.note(connection, found, json.dumps(begun))
-    asked = Asked(step.request, spec.command, spec.what(), nodes, spec.label(nodes), step.who)
-    jobs.enter(connection, new_job(connection, asked, mn), now)
+    label = spec.label(nodes)
+    if spec.command == NODESET:
+        made = nodeset.plan(connection, parse(spec.word), nodes, home)
+        nodeset.enter(connection, made, now, request=step.request, label=label, who=step.who)
+        return True
+    asked = Asked(step.request, spec.command, spec.what(), nodes, label, step.who)
+    jobs.enter(connection, new_job(connection, asked, home.mn), now)
     return True
 
 

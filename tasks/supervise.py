@@ -142,7 +142,7 @@ def supervise(home: Home, app: Celery, results: Results, stop: threading.Event) 
     reader, bell = LeaseReader(url, stop), Bell(url, stop)
     announcer = Announcer(app, engine, name, home.name)
     announcer.start(stop)
-    runner = ChainRunner(engine, home.mn, results.store, announcer, bell.rung.set, time.time)
+    runner = ChainRunner(engine, home, results.store, announcer, bell.rung.set, time.time)
     turned = threading.Event()
     supervisor = Supervisor(
         name=name,

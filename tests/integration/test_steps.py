@@ -58,7 +58,7 @@ class Cluster:
 
     def boot(self) -> ChainRunner:
         audience = Announcer(self.app, self.engine, "supervisor-1", "mn1")
-        return ChainRunner(self.engine, "mn1", self._store, audience, lambda: None, lambda: self.now)
+        return ChainRunner(self.engine, self.home, self._store, audience, lambda: None, lambda: self.now)
 
     def _store(self, request: str, result: JobResult) -> None:
         """Store; the management node may be killed just before or just after."""
@@ -297,7 +297,7 @@ def test_old_steps_are_forgotten_and_open_ones_are_not(cluster: Cluster) -> None
 def test_a_database_that_is_gone_is_unavailable(cluster: Cluster, tmp_path: Path) -> None:
     gone = ChainRunner(
         open_engine(f"sqlite:///{tmp_path / 'no' / 'such.db'}"),
-        "mn1",
+        cluster.home,
         cluster.results.store,
         Announcer(cluster.app, cluster.engine, "s", "mn1"),
         lambda: None,

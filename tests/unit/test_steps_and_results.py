@@ -103,3 +103,14 @@ def test_labels_are_short() -> None:
     odd = [f"node{i * i}" for i in range(200)]
     assert spec.label(odd) == "rpower 200 nodes on"
     assert len(spec.label(odd)) <= LABEL
+
+
+def test_nodeset_takes_the_image_by_name_or_as_a_word() -> None:
+    named = read_call("nodeset", ("compute",), {"osimage": "x"}, first=True)
+    assert (named.word, named.noderange) == ("osimage=x", "compute")
+    assert from_text(named.to_text()) == named
+    assert read_call("nodeset", ("compute", "runcmd=bmcsetup,boot"), {}, first=True).word.endswith(",boot")
+    assert read_call("nodeset", (), {"osimage": "x"}, first=False).noderange is None
+    for args, options in [(("compute", "nonsense"), {}), (("compute",), {"osimage": None, "x": 1}), ((), {})]:
+        with pytest.raises(RequestError):
+            read_call("nodeset", args, options, first=True)
