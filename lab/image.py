@@ -21,8 +21,9 @@ KERNEL = "linux-image-cloud-amd64"
 PACKAGES = ("busybox-static", "iproute2")
 #: Drivers and file systems of the initramfs; what they need comes with them.
 MODULES = ("virtio_pci", "virtio_net", "virtio-rng", "squashfs", "loop", "overlay")
-#: The init of the initramfs, and of the node's Debian.
-SCRIPTS = Path(__file__).resolve().parent / "node"
+HERE = Path(__file__).resolve().parent
+#: The init of the initramfs and of the node's Debian, and what tells the service node of it.
+SCRIPTS = (*sorted((HERE / "node").iterdir()), HERE.parent / "deploy/node/serval-status")
 #: Memory, when there is some to spare: three times as fast as a disk.
 SHM = Path("/dev/shm")
 BUILD_S = 300
@@ -48,7 +49,7 @@ def image(cache: Path) -> Image:
     """The image, built when the cache does not hold it. Raises UnavailableError when it cannot be built."""
     boot = cached(cache, "kernel", (KERNEL,), unpack_kernel)
     root = cached(cache, "root", (SUITE, *PACKAGES), build_root) / "rootimg.sfs"
-    scripts = [file.read_text(encoding="utf-8") for file in sorted(SCRIPTS.iterdir())]
+    scripts = [file.read_text(encoding="utf-8") for file in SCRIPTS]
     initrd = cached(
         cache, "initrd", (boot.name, *MODULES, *scripts), lambda folder: build_initrd(boot, folder)
     )
@@ -114,7 +115,7 @@ def build_initrd(boot: Path, folder: Path) -> None:
             (tree / name).mkdir()
         shutil.copy(busybox, tree / "bin/busybox")
         (tree / "bin/sh").symlink_to("busybox")
-        for script in SCRIPTS.iterdir():
+        for script in SCRIPTS:
             shutil.copy(script, tree / "node" / script.name)
         (tree / "init").symlink_to("node/init")
         for number, module in enumerate(in_order(boot / "modules/modules.dep")):
