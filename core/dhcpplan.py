@@ -1,4 +1,4 @@
-"""What one server does for DHCP, whatever daemon it runs: its interfaces, subnets and pieces of dynamic ranges.
+"""What one server does for DHCP, whatever its daemon: interfaces, subnets, pieces of dynamic ranges.
 
 dhcpinterfaces are xCAT's (site(5), servicenode(5)): `eth1,eth2:noboot`; `:noboot` gives no boot file.
 

@@ -3,7 +3,7 @@
 import json
 import subprocess
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
 from core.errors import UnavailableError
@@ -19,6 +19,8 @@ class HostNetwork:
     interface: str
     gateway: str
     mtu: int
+    #: This host's own address on it.
+    address: IPv4Address
 
 
 def read_networks() -> list[HostNetwork]:
@@ -45,7 +47,9 @@ def networks_of(links: list[dict[str, Any]], routes: list[dict[str, Any]]) -> li
             ]
             found.setdefault(
                 own.network,
-                HostNetwork(own.network, link["ifname"], (through or [""])[0], int(link.get("mtu", 0))),
+                HostNetwork(
+                    own.network, link["ifname"], (through or [""])[0], int(link.get("mtu", 0)), own.ip
+                ),
             )
     return [found[network] for network in sorted(found)]
 

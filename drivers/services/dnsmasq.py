@@ -1,22 +1,29 @@
-"""The configuration of dnsmasq (dnsmasq(8)): DHCP, TFTP and DNS of a host in one daemon.
+"""The configuration of dnsmasq (dnsmasq(8)): DHCP, TFTP and DNS of a host.
+
+DHCP runs in a process of its own, with a folder of its own: before 2.91 it must be restarted for each record
+that changes, which no client of DHCP notices, and which would cut off transfers by TFTP.
 
 Another daemon would be another module that takes the same values (core/dhcpplan.py, core/dhcpdoc.py). What
 changes often is not in this file but in files beside it that dnsmasq reads again when it is told:
 
     dhcp.hosts, dhcp.d/   records of nodes             drivers/services/dnsmasqhosts.py writes them
-    dhcp.options          boot files and servers       likewise
+    dhcp.options          servers that are not this    likewise
     names.d/              DNS records                  drivers/services/dnsmasqnames.py
     dhcp.leases, dnsmasq.pid                           dnsmasq itself
 """
 
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.dhcpplan import DhcpPlan, Subnet
-from core.errors import RequestError
+from core.bootdoc import Loader
+from core.dhcpplan import NO_BOOT, DhcpPlan, Subnet
+from core.errors import RequestError, UnavailableError
 from core.netdoc import SELF
+from drivers.netboot.loader import BIOS, HTTP_CLIENTS
+from drivers.netboot.loaders import dhcp_boot_files, script_of
 
 HOSTS = "dhcp.hosts"
 MORE_HOSTS = "dhcp.d"
@@ -26,14 +33,20 @@ NAMES = "names.d"
 PID = "dnsmasq.pid"
 CONFIG = "dnsmasq.conf"
 
+#: The first version that may be told to read its files again.
+SURVIVES_SIGHUP = (2, 91)
+TEST_S = 10
 #: dnsmasq's own limit is 1,000 leases.
 MOST_LEASES = 1_000_000
 CACHED_NAMES = 10_000
-#: Seconds that all but the first member of a pool wait with an offer: 1 to 2, as dnsmasq counts whole ones. It
-#: knows one such delay; so the second and the third member answer at the same time.
+#: Seconds that all but the first member of a pool wait with an offer: 1 to 2, as dnsmasq counts whole ones.
+#: It knows one such delay; so the second and the third member answer at the same time.
 DELAY_S = 1
 #: Tag of nodes for which this host is not the first member.
 LATER = "later"
+BOOT_FILE = "option:bootfile-name"
+#: iPXE puts in the host name that DHCP gives it, so that one line does for all nodes.
+NODE_NAME = "${hostname}"
 #: What a value in the file may be made of: neither a line's end nor a comma, quote or comment.
 VALUE = re.compile(r"[A-Za-z0-9_.:/@+${}\[\]-]+")
 
@@ -66,9 +79,26 @@ class DnsmasqSettings:
     dns: Dns | None = None
     #: Port of DNS.
     port: int = 53
+    #: Port of this host's HTTP server (site.httpport), from which iPXE loads its script.
+    http_port: int = 80
     #: dnsmasq gives up root for it. The folder must be readable to it; root itself serves by TFTP only what
     #: everybody may read.
     user: str = "root"
+
+
+def told_by_signal() -> bool:
+    """Whether this host's dnsmasq survives SIGHUP: 2.91 and later (their changelog), not Debian 12's 2.90.
+
+    Raises UnavailableError when there is none.
+    """
+    try:
+        done = subprocess.run(
+            ["dnsmasq", "--version"], capture_output=True, text=True, timeout=TEST_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UnavailableError(f"dnsmasq does not run: {error}. Install the package dnsmasq-base.") from error
+    found = re.search(r"version (\d+)\.(\d+)", done.stdout)
+    return found is not None and (int(found[1]), int(found[2])) >= SURVIVES_SIGHUP
 
 
 def prepare(folder: Path) -> None:
@@ -130,9 +160,9 @@ def _dhcp(settings: DnsmasqSettings, dhcp: DhcpPlan) -> Iterator[str]:
     # A ping before each new lease takes 3 s, one after the other. Authoritative: it takes over the leases of
     # a pool member that is dead.
     yield from ("no-ping", "dhcp-authoritative", "dhcp-no-override", "dhcp-ignore-names")
-    yield from ARCHITECTURES
+    yield from _boot(settings.http_port)
     for interface in sorted(dhcp.no_boot):
-        yield f"tag-if=set:noboot,tag:{value(interface)}"
+        yield f"tag-if=set:{NO_BOOT},tag:{value(interface)}"
     if dhcp.place:
         yield f"tag-if=set:{LATER},tag:!known"
     yield f"dhcp-reply-delay=tag:{LATER},{DELAY_S}"
@@ -140,18 +170,40 @@ def _dhcp(settings: DnsmasqSettings, dhcp: DhcpPlan) -> Iterator[str]:
         yield from _subnet(f"net{number}", subnet, dhcp.lease_s)
 
 
-#: What a client is, by option 93 (RFC 4578) and the marks of iPXE: tags that boot files are chosen by.
-ARCHITECTURES = (
-    "dhcp-match=set:efi-x86_64,option:client-arch,7",
-    "dhcp-match=set:efi-x86_64,option:client-arch,9",
-    "dhcp-match=set:efi-aarch64,option:client-arch,11",
-    "tag-if=set:bios,tag:!efi-x86_64,tag:!efi-aarch64",
+#: Marks of a client that already is iPXE.
+IPXE = (
     "dhcp-match=set:ipxe,175",
     "dhcp-userclass=set:ipxe,iPXE",
     "dhcp-userclass=set:ipxe,xNBA",
     # iPXE need not wait for a ProxyDHCP server.
     "dhcp-option=tag:ipxe,encap:175,176,1b",
 )
+
+
+def _boot(http_port: int) -> Iterator[str]:
+    """Which client gets which file: by its architecture (option 93, RFC 4578) and its node's loader.
+
+    As options and not as `dhcp-boot`, beside which `dhcp.options` could name no other server.
+    """
+    yield from IPXE
+    known = {loader: plain_clients(loader) for loader in Loader}
+    for arch in sorted({arch for files in known.values() for arch in files}):
+        yield f"dhcp-match=set:arch{arch},option:client-arch,{arch}"
+    # Who does not tell it is an old BIOS.
+    yield "dhcp-match=set:arch,option:client-arch"
+    yield f"tag-if=set:arch{BIOS},tag:!arch"
+    for loader, files in known.items():
+        script = script_of(loader, NODE_NAME, http_port)
+        plain = "tag:!ipxe," if script else ""
+        for arch, file in files.items():
+            yield f"dhcp-option=tag:{loader},tag:arch{arch},{plain}tag:!{NO_BOOT},{BOOT_FILE},{value(file)}"
+        if script:
+            yield f"dhcp-option=tag:{loader},tag:ipxe,tag:!{NO_BOOT},{BOOT_FILE},{value(script)}"
+
+
+def plain_clients(loader: Loader) -> dict[int, str]:
+    """Architecture → first file, for those that load it by TFTP."""
+    return {arch: file for arch, file in dhcp_boot_files(loader).items() if arch not in HTTP_CLIENTS}
 
 
 def _subnet(tag: str, subnet: Subnet, lease_s: int) -> Iterator[str]:
