@@ -30,6 +30,8 @@ OWN = {
     "kept": ["SELECT", "INSERT", "UPDATE", "DELETE"],
     "sn_service": ["SELECT", "INSERT", "UPDATE", "DELETE"],
 }
+#: xCAT's tables that a service node writes too: the status that nodes report to it.
+ALSO = {"nodelist": ["UPDATE (status, statustime)"]}
 #: Table → the column that names a service node: it sees all rows, and changes those that name itself.
 OWN_ROWS = {"attempt": "sn", "member": "name", "kept": "sn", "sn_service": "sn"}
 #: xCAT's tables that hold passwords: a service node sees nothing of them.
@@ -76,7 +78,7 @@ def renew(connection: Connection) -> None:
     statements = [f"REVOKE ALL ON ALL TABLES IN SCHEMA {_quoted(connection, schema)} FROM {to}"]
     for name, rights in (
         *OWN.items(),
-        *((name, ["SELECT"]) for name in sorted(TABLES.keys() - SECRET_TABLES)),
+        *((name, ["SELECT", *ALSO.get(name, ())]) for name in sorted(TABLES.keys() - SECRET_TABLES)),
     ):
         statements.append(f'GRANT {", ".join(rights)} ON "{name}" TO {to}')
     statements.append(f"GRANT USAGE ON SEQUENCE event_id_seq TO {to}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 from commands import Shell
+from sqlalchemy import make_url
 
 from core.errors import UnavailableError
-from db.engine import open_engine
+from db import grants, nodestatus
+from db.engine import open_engine, writing
 from drivers.statusport import Limits, StatusPort, listen
 from routing.nodestatus import Registrar
 
@@ -211,6 +214,19 @@ def test_next_is_done_when_the_node_was_moved_on(opened: Open) -> None:
     assert port.say("127.7.0.1", "next") == "ready\ndone\n"
     assert port.say("127.7.0.9", "next") == "ready\n"
     assert port.moved == ["n1", "n9"]  # type: ignore[attr-defined]
+
+
+def test_a_service_node_s_own_role_may_record_it(postgres_url: str, tmp_path: Path) -> None:
+    shell = Shell({**os.environ, "SERVAL_HOME": str(tmp_path), "SERVAL_DATABASE": postgres_url}, tmp_path)
+    shell.ok("mkdef -t node -o n1,n2 groups=all")
+    with writing(open_engine(postgres_url)) as connection:
+        role = grants.grant(connection, "sn1", "secret")
+    url = make_url(postgres_url).set(username=role, password="secret")
+    own = open_engine(url.render_as_string(hide_password=False))
+    with writing(own) as connection:
+        nodestatus.write(connection, {"n2": "booted", "n1": "booting", "gone": "booted"}, time.time())
+    own.dispose()
+    assert [status(shell, node) for node in ("n1", "n2")] == ["booting", "booted"]
 
 
 # -- the node's side -----------------------------------------------------------------------------------
