@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
 from core.states import NodeState, Outcome
 from db import events
 from db.bulk import bulk_update
-from db.jobtables import attempt, job, job_node
+from db.jobtables import OPEN, attempt, job, job_node
 
 KEYS = ("job_id", "node")
 HELD = (NodeState.CLAIMED, NodeState.ISSUED)
@@ -96,7 +96,7 @@ def claim(connection: Connection, attempt_id: int, now: float) -> Claimed | None
         return None
     nodes = connection.execute(
         update(job_node)
-        .where(job_node.c.attempt == attempt_id, job_node.c.state == NodeState.BOUND)
+        .where(job_node.c.attempt == attempt_id, OPEN, job_node.c.state == NodeState.BOUND)
         .values(state=NodeState.CLAIMED)
         .returning(job_node.c.node, job_node.c.issued)
     ).all()
@@ -190,7 +190,8 @@ def release(connection: Connection, attempt_id: int, now: float) -> None:
 def finish(connection: Connection, attempt_id: int, now: float) -> bool:
     """End the attempt and forget its credentials, if it still lives and holds no node any more."""
     holding = (NodeState.BOUND, *HELD)
-    left = select(job_node.c.node).where(job_node.c.attempt == attempt_id, job_node.c.state.in_(holding))
+    mine = (job_node.c.attempt == attempt_id, OPEN)
+    left = select(job_node.c.node).where(*mine, job_node.c.state.in_(holding))
     if connection.scalar(select(exists(left))):
         return False
     ended = connection.scalars(

@@ -48,8 +48,11 @@ def bulk_update(
     rows: Iterable[Sequence[Any]],
     extra_where: ColumnElement[bool] | None = None,
     returning: Sequence[str] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> list[Row[Any]]:
     """Set `set_columns` of the rows found by `key_columns`, where `extra_where` holds too.
+
+    `more` is set in all of them: column → expression.
 
     `rows` hold the keys, then the new values, in the order named; text, numbers, booleans and None only.
     Returns the `returning` columns of the rows that were really changed, in no order.
@@ -60,7 +63,7 @@ def bulk_update(
         given = _given(connection, [table.c[name] for name in names], part)
         statement = (
             update(table)
-            .values({name: given.c[f"new_{name}"] for name in set_columns})
+            .values({name: given.c[f"new_{name}"] for name in set_columns} | dict(more or {}))
             .where(*(table.c[name] == given.c[f"new_{name}"] for name in key_columns))
         )
         if extra_where is not None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from core.fold import fold, unfold
 from core.states import NodeState, Outcome
-from db.jobtables import attempt, job, job_node
+from db.jobtables import OPEN, attempt, job, job_node
 from db.supervision import FREE, JobRow
 
 
@@ -101,7 +101,7 @@ def end_ready(
     connection: Connection, job_id: int, nodes: Sequence[str], sn: str, text: str, now: float
 ) -> None:
     """These nodes (none: all that are left) are ok, with `text` or else the one that the job gave them."""
-    left = [job_node.c.job_id == job_id, job_node.c.state.in_(FREE)]
+    left = [job_node.c.job_id == job_id, OPEN, job_node.c.state.in_(FREE)]
     if nodes:
         left.append(job_node.c.node.in_(nodes))
     done = {"state": NodeState.DONE, "outcome": Outcome.OK, "sn": sn, "ended": now}

@@ -16,7 +16,7 @@ from core.states import UNSENT, JobState, NodeState, Outcome
 from db import attempts, events
 from db.bulk import bulk_insert, chunks
 from db.engine import one_writer, reading, writing
-from db.jobtables import attempt, event, job, job_node
+from db.jobtables import OPEN, attempt, event, job, job_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def _cancel_nodes(
     connection: Connection, jobs: Sequence[int], where: ColumnElement[bool], text: str, now: float
 ) -> list[str]:
     """`cancelled` means that nothing was sent; where an earlier attempt sent something it is `unknown`."""
-    open_nodes = (job_node.c.job_id.in_(jobs), where, job_node.c.state.in_(UNSENT))
+    open_nodes = (job_node.c.job_id.in_(jobs), where, OPEN, job_node.c.state.in_(UNSENT))
     done = {"state": NodeState.DONE, "ended": now}
     ended = connection.scalars(
         update(job_node)

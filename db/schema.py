@@ -17,7 +17,7 @@ from db.home import open_home
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: The revision that this program's tables are at.
-HEAD = "0007"
+HEAD = "0008"
 
 
 def open_database(env: Mapping[str, str] | None = None) -> Engine:

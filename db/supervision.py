@@ -16,11 +16,10 @@ from core.power import REPEATABLE
 from core.states import JobState, NodeState, Outcome
 from db import attempts
 from db.bulk import bulk_update
-from db.jobtables import attempt, job, job_node, supervisor
+from db.jobtables import OPEN, attempt, job, job_node, supervisor
 
 HOLDING = (NodeState.BOUND, NodeState.CLAIMED, NodeState.ISSUED)
 FREE = (NodeState.WAITING, NodeState.HOPPED)
-UNFINISHED = (*FREE, *HOLDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +143,10 @@ def was_claimed(connection: Connection, job_id: int) -> bool:
 def free_nodes(connection: Connection, job_ids: Collection[int], states: Sequence[str]) -> list[FreeNode]:
     """The nodes of these jobs in these states, ordered by job and node."""
     columns = [job_node.c.job_id, *(job_node.c[name] for name in list(FreeNode.__dataclass_fields__)[1:])]
-    rows = connection.execute(
-        select(*columns)
-        .where(job_node.c.job_id.in_(list(job_ids)), job_node.c.state.in_(states))
-        .order_by(job_node.c.job_id, job_node.c.node)
-    )
+    wanted = [job_node.c.job_id.in_(list(job_ids)), OPEN, job_node.c.state.in_(states)]
+    if NodeState.WAITING not in states:
+        wanted.append(job_node.c.error.is_not(None))  # every hop has one, and these have an index
+    rows = connection.execute(select(*columns).where(*wanted).order_by(job_node.c.job_id, job_node.c.node))
     return [FreeNode(*row) for row in rows]
 
 
@@ -166,7 +164,7 @@ def blocked(connection: Connection, job_id: int) -> dict[str, int]:
     rows = connection.execute(
         select(job_node.c.node, func.min(older.c.job_id).label("older"))
         .join(older, and_(older.c.node == job_node.c.node, older.c.job_id < job_node.c.job_id))
-        .where(job_node.c.job_id == job_id, job_node.c.state.in_(FREE))
+        .where(job_node.c.job_id == job_id, OPEN, job_node.c.state.in_(FREE))
         .where(older.c.outcome.is_(None), older.c.changing.is_(True))
         .group_by(job_node.c.node)
     )
@@ -175,8 +173,10 @@ def blocked(connection: Connection, job_id: int) -> dict[str, int]:
 
 def bind(
     connection: Connection, row: JobRow, sn: str, queue: str, nodes: Iterable[tuple[str, str]], now: float
-) -> tuple[int, list[str]]:
-    """A new attempt for those of `nodes` (name, tried so far) that are still free: its id and these nodes.
+) -> tuple[int, list[str], str]:
+    """A new attempt for those of `nodes` (name, tried so far) that are still free.
+
+    Returns its id, these nodes and the same folded.
 
     An attempt that bound nothing is ended at once. The credentials follow by `equip`.
     """
@@ -185,16 +185,15 @@ def bind(
     rows = [(row.id, name, NodeState.BOUND, attempt_id, tried) for name, tried in nodes]
     columns = ("state", "attempt", "tried")
     free = job_node.c.state.in_(FREE)
-    taken = bulk_update(connection, job_node, ("job_id", "node"), columns, rows, free, ("node",))
+    more = {"binds": job_node.c.binds + 1}
+    taken = bulk_update(connection, job_node, ("job_id", "node"), columns, rows, free, ("node",), more)
     bound = sorted(found.node for found in taken)
-    connection.execute(
-        update(job_node).where(job_node.c.attempt == attempt_id).values(binds=job_node.c.binds + 1)
-    )
+    folded = fold(bound)
     ended = {} if bound else {"ended": now, "reason": "nothing left to do"}
     connection.execute(
-        update(attempt).where(attempt.c.id == attempt_id).values(nodes=fold(bound), size=len(bound), **ended)
+        update(attempt).where(attempt.c.id == attempt_id).values(nodes=folded, size=len(bound), **ended)
     )
-    return attempt_id, bound
+    return attempt_id, bound, folded
 
 
 def equip(connection: Connection, attempt_id: int, sealed: str) -> None:
@@ -227,7 +226,7 @@ def fence(
         return None
     unknown = connection.scalars(
         update(job_node)
-        .where(job_node.c.attempt == held.id, job_node.c.state == NodeState.ISSUED)
+        .where(job_node.c.attempt == held.id, OPEN, job_node.c.state == NodeState.ISSUED)
         .where(job_node.c.issued.not_in(sorted(REPEATABLE)))
         .values(
             state=NodeState.DONE,
@@ -241,7 +240,7 @@ def fence(
     ).all()
     free = connection.scalars(
         update(job_node)
-        .where(job_node.c.attempt == held.id, job_node.c.state.in_(HOLDING))
+        .where(job_node.c.attempt == held.id, OPEN, job_node.c.state.in_(HOLDING))
         .values(state=NodeState.HOPPED, text=text, error="ServiceNodeLost", sn=held.sn)
         .returning(job_node.c.node)
     ).all()
@@ -261,7 +260,7 @@ def end_nodes(
 
 def workless(connection: Connection) -> set[int]:
     """Active jobs whose nodes are all final."""
-    left = select(job_node.c.node).where(job_node.c.job_id == job.c.id, job_node.c.state.in_(UNFINISHED))
+    left = select(job_node.c.node).where(job_node.c.job_id == job.c.id, OPEN)
     return set(connection.scalars(select(job.c.id).where(job.c.state == JobState.ACTIVE, ~exists(left))))
 
 

@@ -5,7 +5,6 @@ A new attempt is durable before it is published. What no member can do ends here
 
 from collections.abc import Iterable, Iterator
 
-from core.fold import fold
 from db import events, supervision
 from db.engine import Connection, reading, writing
 from db.pacing import spend
@@ -125,12 +124,12 @@ class HandOut:
             now = means.wall()
             supervision.stamp(connection, row.id, ready=now)
             tried = [(name, write_tried(wanted[name].tried)) for name in chosen]
-            attempt, bound = supervision.bind(connection, row, member, queue, tried, now)
+            attempt, bound, folded = supervision.bind(connection, row, member, queue, tried, now)
             if bound:
                 supervision.equip(connection, attempt, means.credentials.seal(member, row, bound))
                 self._tell(connection, attempt, row.id, member, choice, [wanted[name] for name in bound])
         watched.forget(chosen)
-        return Parcel(attempt, row.id, member, queue, fold(bound), row.label, row.command) if bound else None
+        return Parcel(attempt, row.id, member, queue, folded, row.label, row.command) if bound else None
 
     def _tell(
         self,
