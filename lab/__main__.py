@@ -63,9 +63,7 @@ def build(lab: Laboratory, stages: Stages) -> None:
     """A management node, service nodes with their services, and nodes that are switched off."""
     with stages.stage("networks"):
         lab.wire()
-    with stages.stage("PostgreSQL, Redis, homes"):
-        lab.furnish()
-    with stages.stage("management node up, tables written"):
+    with stages.stage("PostgreSQL, Redis, management node, tables"):
         lab.start_mn()
     with stages.stage("service nodes up, their daemons answer"):
         lab.start_sns()

@@ -29,6 +29,8 @@ from lab.stores import Stores
 
 MN, SNS = "mn1", ("sn1", "sn2")
 MN_ADDRESS = "10.10.0.1"
+#: Where the management node's command server hears service nodes.
+MN_SERVER = f"{MN_ADDRESS}:3001"
 #: Where a node sees that it booted from a service node.
 PROV = {"10.20.0.11": "sn1", "10.20.0.12": "sn2"}
 PASSWORD = "laboratory"
@@ -125,6 +127,10 @@ class Laboratory:
     accelerator: str
     nodes: int = 1
     machines: dict[str, Machine] = field(default_factory=dict)
+    stores: Stores = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stores = Stores(self.spaces, MN, MN_ADDRESS, "10.10.0.0/24")
 
     @property
     def folder(self) -> Path:
@@ -174,36 +180,25 @@ class Laboratory:
                 spaces.plug(sn, bridge, f"{net}.{11 + number}/24")
         self._spawn(SWITCHES, "routeradvert", sys.executable, "-m", "lab.routeradvert", "prov")
 
-    def furnish(self) -> None:
-        """PostgreSQL and Redis, and each host's home and root folder with the image in it."""
-        stores = Stores(self.spaces, MN, MN_ADDRESS, "10.10.0.0/24")
-        stores.start()
-        for host in (MN, *SNS):
-            root, home = self.folder / host / "root", self.home(host)
-            (self.folder / host).mkdir(mode=0o755)
-            home.mkdir(mode=0o700)
-            settings = {"name": host, "mn": MN, "root": str(root)}
-            settings |= {"database": stores.database, "broker": stores.broker}
-            lines = [f'{key} = "{value}"\n' for key, value in settings.items()]
-            (home / "serval.toml").touch(mode=0o600)
-            (home / "serval.toml").write_text("".join(lines), encoding="utf-8")
-            install_image(self.image, root / IMAGE_FOLDER)
+    def start_mn(self) -> None:
+        """PostgreSQL and Redis, the management node, and what the tables say."""
+        self.stores.start()
+        self._furnish(MN, database=self.stores.database, listen=MN_SERVER)
         hosts = {"run": self.spaces.run, "folder": self.folder, "hosts": ", ".join((MN, *SNS))}
         enter = self.folder / "enter"
         enter.write_text(ENTER.format(**hosts, programs=Path(sys.executable).parent), encoding="utf-8")
         enter.chmod(0o755)
-
-    def start_mn(self) -> None:
-        """The management node, and what the tables say."""
         self.must("serval", "up")
-        stanzas = definitions(self._numbered("10.20.0"), self._numbered("10.30.0"))
-        self.must("chdef", "-z", given=stanzas)
+        self.must("chdef", "-z", given=definitions(self._numbered("10.20.0"), self._numbered("10.30.0")))
+        self.must("makedhcp", "-n")
 
     def start_sns(self) -> None:
         """The service nodes; they set up their services by themselves, and say so when these answer."""
         for sn in SNS:
+            (url,) = self.must("serval", "db", "grant", sn)
+            self._furnish(sn, database=url, server=MN_SERVER)
             self._spawn(sn, f"{sn}-worker", sys.executable, "-m", "cli.main", "serval", "worker", sn)
-        wait_until(self._services_answer, lambda: f"services of {', '.join(SNS)}: {self.run('serval', 'sn')}")
+        wait_until(self._services_answer, lambda: self.run("serval", "sn").stdout)
 
     def _services_answer(self) -> bool:
         members = [json.loads(line) for line in self.run("serval", "sn", "--json").stdout.splitlines()]
@@ -213,6 +208,17 @@ class Laboratory:
             if member["state"] == "live"
         }
         return all(well.get(sn, set()) >= SERVICES for sn in SNS)
+
+    def _furnish(self, host: str, **settings: str) -> None:
+        """Give a host its home with these settings, and its root folder with the image."""
+        root, home = self.folder / host / "root", self.home(host)
+        (self.folder / host).mkdir(mode=0o755)
+        home.mkdir(mode=0o700)
+        settings |= {"name": host, "mn": MN, "root": str(root), "broker": self.stores.broker}
+        lines = [f'{key} = "{value}"\n' for key, value in settings.items()]
+        (home / "serval.toml").touch(mode=0o600)
+        (home / "serval.toml").write_text("".join(lines), encoding="utf-8")
+        install_image(self.image, root / IMAGE_FOLDER)
 
     def start_machines(self) -> None:
         """The nodes, switched off, and their BMCs."""
