@@ -48,7 +48,8 @@ class BootDoc:
     macs: tuple[str, ...] = ()
     #: The node's address on its boot network; empty when unknown.
     ip: str = ""
-    #: For `Way.IMAGE`: `tftpboot/xcat/osimage/NAME/kernel` (no leading slash), likewise the initrd.
+    #: For `Way.IMAGE`, without a leading slash: `install/…` is below site.installdir, `tftpboot/…` below
+    #: tftpdir.
     kernel: str = ""
     initrd: str = ""
     #: Kernel arguments; `{server}` stands for the server that answered.

@@ -31,6 +31,16 @@ class DhcpDoc:
     #: Members of its pool, best first: later ones answer later.
     pool: tuple[str, ...] = ()
 
+    @property
+    def macs(self) -> tuple[str, ...]:
+        """The interfaces that may boot: those with a lease."""
+        return tuple(host.mac for host in self.hosts if host.ip)
+
+    @property
+    def ip(self) -> str:
+        """The address of the interface that it boots from; empty when that has no lease."""
+        return self.hosts[0].ip if self.hosts else ""
+
     def to_text(self) -> str:
         """As JSON, the same for equal documents."""
         told = {name: getattr(self, name) for name in self.__slots__}

@@ -42,12 +42,12 @@ def boot_values(connection: Connection, nodes: Collection[str]) -> BootValues:
         nodes={node: usual | values for node, values in found.items()} if usual else found,
         site=site,
         images={name: image_of(name, row) for name, row in read_rows(connection, "osimage").items()},
-        place=place_of(site),
+        place=site_place(site),
         bad={node: sentence for (node, _), sentence in unreadable.items()},
     )
 
 
-def place_of(site: Values) -> Place:
+def site_place(site: Values) -> Place:
     """Where nodes get things from, as the site says."""
     usual = Place()
     return Place(

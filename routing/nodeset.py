@@ -5,11 +5,11 @@ that cannot be done is told why, and the others go on.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from core.bootdoc import SERVER, from_text
-from core.errors import DefinitionError, RequestError
-from core.nodeset.cmdline import Place
+from core.bootdoc import BootDoc, from_text
+from core.errors import DefinitionError, NodeError, RequestError
+from core.nodeset.cmdline import Place, place_of
 from core.nodeset.decide import Decision, Find, decide, for_node
 from core.nodeset.files import INSTALL, TFTPBOOT, Files
 from core.nodeset.words import Step, Word, parse
@@ -22,6 +22,7 @@ from db.engine import Connection, one_writer
 from db.home import Home
 from db.lookup import Values, split_list
 from db.nodesetwrites import Outlook
+from drivers.netboot.loaders import render
 from drivers.resolve import Resolver
 from drivers.servedfiles import first_complete
 from routing.pools import members, pools_of
@@ -173,18 +174,11 @@ def _decide_one(
     chain: Sequence[Word], row: Values, values: BootValues, home: Home
 ) -> Decision | tuple[str, str]:
     try:
-        place = _place(values.place, row)
+        pooled = len(split_list(row.get("noderes.servicenode"))) > 1
+        place = values.place if pooled else place_of(values.place, row)
         return decide(chain, row, values.images, place, _find(place, row, home))
     except RequestError as error:
         return type(error).__name__, error.message
-
-
-def _place(usual: Place, row: Values) -> Place:
-    """Without a pool the servers that noderes names are used; with one, whoever answers."""
-    if len(split_list(row.get("noderes.servicenode"))) > 1:
-        return usual
-    master = row.get("noderes.xcatmaster") or SERVER
-    return replace(usual, reports_to=master, files_from=row.get("noderes.nfsserver") or master)
 
 
 def _find(place: Place, row: Values, home: Home) -> Find:
@@ -206,19 +200,34 @@ def _fill_in(connection: Connection, made: Plan, site: Values, mn: str) -> None:
         docs, bad = dhcp_docs(connection, list(made.decisions), made.pools, resolver.addresses)
     finally:
         resolver.close()
-    leased = {node: [host for host in doc.hosts if host.ip] for node, doc in docs.items()}
-    ips = {node: hosts[0].ip if hosts else "" for node, hosts in leased.items()}
-    bad |= {
-        node: (DefinitionError.__name__, sentence)
-        for node, sentence in out_of_reach(connection, ips, made.pools, site, mn).items()
-    }
+    ips = {node: doc.ip for node, doc in docs.items()}
+    far = out_of_reach(connection, ips, made.pools, site, mn)
+    bad |= {node: (DefinitionError.__name__, sentence) for node, sentence in far.items()}
+    rendered: dict[int, NodeError | None] = {}
+    for node, decision in made.decisions.items():
+        if node in bad:
+            continue
+        boot = for_node(decision, node, docs[node].macs, docs[node].ip, docs[node].server)
+        if boot is None:
+            continue
+        if id(decision) not in rendered:
+            rendered[id(decision)] = _unwritable(boot)
+        if error := rendered[id(decision)]:
+            bad[node] = (type(error).__name__, error.message)
+            continue
+        made.boot[node] = (made.shared or made.pools[node], boot.to_text())
+        made.dhcp[node] = (made.pools[node], docs[node].to_text())
     made.hopeless |= bad
     made.decisions = {node: one for node, one in made.decisions.items() if node not in bad}
-    for node, decision in made.decisions.items():
-        macs = [host.mac for host in leased[node]]
-        if boot := for_node(decision, node, macs, ips[node], docs[node].server):
-            made.boot[node] = (made.shared or made.pools[node], boot.to_text())
-            made.dhcp[node] = (made.pools[node], docs[node].to_text())
+
+
+def _unwritable(document: BootDoc) -> NodeError | None:
+    """Why its loader cannot carry a document; tried for one node of those that boot the same."""
+    try:
+        render(document)
+    except NodeError as error:
+        return error
+    return None
 
 
 def _outlook(decision: Decision) -> Outlook:

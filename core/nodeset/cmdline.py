@@ -6,7 +6,7 @@ initial RAM disk reads: SERVAL=SERVER:PORT (where the node reports to), NODE=NAM
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.bootdoc import SERVER
 from core.errors import DefinitionError
@@ -23,6 +23,7 @@ LATER = "R::"
 PORT = re.compile(r"\d{1,3}|tty[A-Za-z]{1,8}\d{1,3}")
 SPEED = re.compile(r"\d{3,7}")
 HARD_FLOW = ("hard", "cts", "ctsrts")
+HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
 #: One word in any loader and shell.
 WORD = re.compile(r"[A-Za-z0-9_.,:/@%+=~-]+")
 #: The kernel reads 2,048 letters; loaders add some, and node and server are filled in.
@@ -46,6 +47,16 @@ class Place:
     def url(self, path: str) -> str:
         """The URL of a served path."""
         return f"http://{self.files_from}:{self.http_port}/{path}"
+
+
+def place_of(usual: Place, node: Values) -> Place:
+    """The same for a node without a pool: the servers that noderes names. Raises DefinitionError."""
+    hosts = {name: node.get(f"noderes.{name}", "") for name in ("xcatmaster", "nfsserver")}
+    for name, host in hosts.items():
+        if host and not HOST.fullmatch(host):
+            raise DefinitionError(f"noderes.{name} is {host[:80]!r}; it must be one host name or address")
+    master = hosts["xcatmaster"] or usual.reports_to
+    return replace(usual, reports_to=master, files_from=hosts["nfsserver"] or master)
 
 
 def of_image(image: Image, files: Files, place: Place, node: Values) -> str:

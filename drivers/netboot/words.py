@@ -17,7 +17,7 @@ CMDLINE_LIMIT = 1920
 _NODE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_PATH = re.compile(r"tftpboot(/[A-Za-z0-9_+@~=][A-Za-z0-9._+@~=-]*)+")
+_PATH = re.compile(r"(tftpboot|install)(/[A-Za-z0-9_+@~=][A-Za-z0-9._+@~=-]*)+")
 _PRINTABLE = re.compile(r"[ -~]*")
 
 
@@ -43,7 +43,7 @@ def _check_image(doc: BootDoc) -> None:
     for what, path in (("kernel", doc.kernel), ("initrd", doc.initrd)):
         if not _PATH.fullmatch(path):
             raise NodeError(
-                f"{path!r} is no path of a {what}: it should be like tftpboot/xcat/osimage/NAME/{what}"
+                f"{path!r} is no path of a {what}: it should be like install/netboot/OS/ARCH/PROFILE/{what}"
             )
     _check_text("a kernel argument", doc.cmdline)
     if len(doc.cmdline) > CMDLINE_LIMIT:
@@ -105,5 +105,5 @@ def has_word(cmdline: str, key: str) -> bool:
 
 
 def tftp_path(path: str) -> str:
-    """A path of a document as TFTP serves it: `xcat/osimage/NAME/kernel`."""
+    """A path of a document as TFTP serves it; `install` is a link to installdir in tftpdir."""
     return path.removeprefix("tftpboot/")

@@ -195,6 +195,7 @@ def test_servers_are_named_without_a_pool_alone(shell: Shell) -> None:
         ("chdef n1 ip=192.168.1.1", "in no network of the networks table"),
         ("chdef n1 servicenode=nobody", "not a service node"),
         ("chdef n1 serialspeed=fast", "serialspeed is 'fast'"),
+        ("chdef n1 addkcmdline='a ${net0/ip} b'", "iPXE cannot carry ${"),
         ("chdef n1 tftpdir=../x", "no absolute path"),
         ("chdef n1 'ip=|n(\\d+)|($1/0)|'", "hosts.ip of n1"),
     ],
