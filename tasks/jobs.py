@@ -27,7 +27,10 @@ LOOK_S = 0.1
 
 @shared_task(base=JobTask, bind=True, name="wait_for")  # type: ignore[untyped-decorator]
 def wait_for(self: JobTask, *args: Any, **kwargs: Any) -> None:
-    """Wait until nodes are `on` or `off`, or nodelist.status is another word; options: timeout, interval."""
+    """Wait until nodes are `on` or `off`, or nodelist.status is another word; options: timeout, interval.
+
+    A node whose status is `failed` ends in error at once.
+    """
     self.take_message(args, kwargs)
 
 

@@ -1,15 +1,17 @@
 """`wait_for`: a step that asks again and again until its nodes are in a state. Its progress is in its row.
 
-`on` and `off` are asked of the BMCs by small stat jobs; any other word is compared with nodelist.status.
+`on` and `off` are asked of the BMCs by small stat jobs; any other word is compared with nodelist.status, and a
+node that is `failed` there is waited for no longer.
 Between two looks nothing runs: the row says when the next one is due.
 """
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.jobresult import Answer, JobResult
+from core.nodestatus import FAILED
 from core.power import Action
 from core.states import JobState, Outcome
 from core.stepspec import StepSpec, from_text
@@ -36,6 +38,8 @@ class Progress:
     since: float
     #: The stat job that is under way.
     poll: str | None = None
+    #: Nodes that failed on their way.
+    failed: list[str] = field(default_factory=list)
 
     def to_text(self) -> str:
         """The JSON for step.data."""
@@ -48,7 +52,10 @@ class Progress:
                 self.ok[node] = text
             else:
                 self.said[node] = text
-        self.left = [node for node in self.left if node not in self.ok]
+                if text == FAILED:
+                    self.failed.append(node)
+        over = {*self.ok, *self.failed}
+        self.left = [node for node in self.left if node not in over]
 
 
 class Waits:
@@ -114,16 +121,19 @@ def statuses(connection: Connection, nodes: list[str]) -> list[tuple[str, str]]:
 
 
 def finished(spec: StepSpec, progress: Progress) -> JobResult:
-    """The result: nodes that are still left are in error, with what they said last."""
+    """The result: nodes that failed or are still left are in error, with what they said last."""
     answers = {node: Answer(Outcome.OK, text) for node, text in progress.ok.items()}
     for node in progress.left:
         said = progress.said.get(node, "nothing was heard")
         answers[node] = Answer(Outcome.ERROR, f"not {spec.word} after {spec.options['timeout']:g} s: {said}")
+    for node in progress.failed:
+        answers[node] = Answer(Outcome.ERROR, f"not {spec.word}: {FAILED}")
     return JobResult(None, spec.command, dict(sorted(answers.items())))
 
 
 def told(step: Step) -> str:
     """How far a wait has come: `12/100 on`."""
     found: dict[str, Any] = json.loads(step.data or "{}")
-    done, left = len(found.get("ok", {})), len(found.get("left", []))
-    return f"{done}/{done + left} {from_text(step.arguments).word}"
+    done = len(found.get("ok", {}))
+    rest = len(found.get("left", [])) + len(found.get("failed", []))
+    return f"{done}/{done + rest} {from_text(step.arguments).word}"

@@ -265,6 +265,19 @@ def test_a_wait_for_any_other_word_looks_at_the_status_of_nodes(cluster: Cluster
     assert cluster.job_count() == 0
 
 
+def test_a_node_that_fails_on_its_way_is_waited_for_no_longer(cluster: Cluster) -> None:
+    cluster.ask(("a", "wait_for", ("n[1-2]", "booted"), {"interval": 1}), ("b", "rpower", ("stat",), {}))
+    cluster.turn()
+    cluster.shell.ok("chdef -t node -o n1 status=failed")
+    cluster.shell.ok("chdef -t node -o n2 status=netbooting")
+    cluster.turn()
+    assert cluster.states() == ["started", "waiting"]
+    cluster.shell.ok("chdef -t node -o n2 status=booted")
+    cluster.settle()
+    assert str(cluster.result("a")) == "1 ok; 1 error: n1: not booted: failed"
+    assert cluster.result("b").ok == ["n2"]
+
+
 def test_a_refused_message_is_told_to_the_whole_chain(cluster: Cluster) -> None:
     submission.refuse(
         cluster.engine, [("a", "rpower"), ("b", "wait_for")], "the noderange names no node", 1.0
