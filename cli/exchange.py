@@ -8,7 +8,8 @@ import os
 import select
 import signal
 import struct
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from cli import link, wire
@@ -34,23 +35,8 @@ class Exchange:
         #: The signal that ends us when the other side is lost.
         self.ending = 0
         self._signals: list[int] = []
-        self._woken, self._wake = os.pipe()
-        os.set_blocking(self._wake, False)
+        self._woken = -1
         self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> "Exchange":
-        self._before = {number: signal.signal(number, self._note) for number in FORWARDED}
-        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        signal.set_wakeup_fd(-1)
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        for end in (self._woken, self._wake):
-            os.close(end)
 
     @property
     def kind(self) -> str:
@@ -62,6 +48,29 @@ class Exchange:
 
     def hold(self, at: Link) -> int:
         """Ask, and carry on to the end; the exit status. Raises ConversationLost."""
+        try:
+            with self._noting_signals():
+                return self._carry(at)
+        finally:
+            at.close()
+
+    @contextmanager
+    def _noting_signals(self) -> Iterator[None]:
+        """Signals are noted, and wake the loop."""
+        self._woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        self._before = {number: signal.signal(number, self._note) for number in FORWARDED}
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(-1)
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+            os.close(self._woken)
+            os.close(wake)
+
+    def _carry(self, at: Link) -> int:
         self._wanted = False
         at.put("ask", *(wire.pack(fields) for fields in self._request()))
         while True:
@@ -72,12 +81,11 @@ class Exchange:
                 self._pass_signals(at)
             if self._ctx.stdin in ready:
                 self._wanted = False
-                at.put("typed", os.read(self._ctx.stdin.fileno(), CHUNK))
+                at.put("typed", read_some(self._ctx.stdin))
             if at in ready:
                 for word, rest in at.take():
                     status = self._told(at, word, rest)
                     if status is not None:
-                        at.close()
                         return status
             at.flush()
 
@@ -162,6 +170,14 @@ def size_of(stream: TextIO) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return size.lines, size.columns
+
+
+def read_some(stream: TextIO) -> bytes:
+    """What there is to read; nothing at the end, and where nobody may read."""
+    try:
+        return os.read(stream.fileno(), CHUNK)
+    except OSError:
+        return b""
 
 
 def write_all(stream: TextIO, data: bytes) -> None:

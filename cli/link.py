@@ -63,8 +63,8 @@ class Link:
             if self._out and not select.select([], [self], [], max(0.0, deadline - time.monotonic()))[1]:
                 raise ConversationLost("the other side does not listen")
 
-    def take(self) -> list[tuple[str, bytes]]:
-        """The frames that are complete. Raises ConversationLost, also at the end."""
+    def take(self, most: int | None = None) -> list[tuple[str, bytes]]:
+        """The next frames that are complete. Raises ConversationLost, also at the end."""
         try:
             while True:
                 part = self._sock.recv(CHUNK)
@@ -77,11 +77,11 @@ class Link:
             pass  # not a whole record yet
         except OSError as error:
             raise ConversationLost(str(error)) from error
-        return self._complete()
+        return self._complete(most)
 
-    def _complete(self) -> list[tuple[str, bytes]]:
-        frames = []
-        while len(self._in) >= 4:
+    def _complete(self, most: int | None) -> list[tuple[str, bytes]]:
+        frames: list[tuple[str, bytes]] = []
+        while len(self._in) >= 4 and len(frames) != most:
             size = int.from_bytes(self._in[:4], "big")
             if size > wire.MOST:
                 raise ConversationLost(f"a frame of {size} bytes")

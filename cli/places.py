@@ -8,9 +8,10 @@ from cli.client import LOCAL
 from core.errors import RequestError
 
 #: What only reads, and what is about the processes and files of the host where it was typed.
+#: A command that shows passwords belongs here, or a service node could ask the management node for them.
 HERE = frozenset(
     ["lsdef", "nodels", "tabdump", "gettab", "tabgrep", "lsxcatd", "dumpxCATdb", "serval"]
-    + [f"serval {word}" for word in (*LOCAL, "jobs", "job", "watch", "why", "sn")]
+    + [f"serval {word}" for word in (*(LOCAL - {"import-xcat"}), "jobs", "job", "watch", "why", "sn")]
 )
 #: What writes in spite of its first word.
 WRITING = frozenset({"serval sn forget", "serval sn drain", "serval sn undrain"})

@@ -100,7 +100,7 @@ def first_frame(at: Link) -> bytes:
     """The request; the alarm ends the wait."""
     while True:
         at.flush()
-        if frames := at.take():
+        if frames := at.take(1):
             word, rest = frames[0]
             if word != "ask":
                 raise Refused("the request cannot be read")
@@ -130,7 +130,7 @@ def read_request(rest: bytes, member: str, home: Home, env: Mapping[str, str]) -
         argv, [*own, *theirs], streams, again, shown,
     ]  # fmt: skip
     frame = wire.frame("run", *(wire.pack(fields) for fields in lists))
-    size = (min(rows, 0xFFFF), min(columns, 0xFFFF))
+    size = (rows & 0xFFFF, columns & 0xFFFF)
     return Request(frame, Remote(f"{user}@{member}", bool(typing)), [bool(out), bool(err)], size)
 
 
@@ -182,6 +182,7 @@ class Relay:
 
     def run(self) -> int:
         """The exit status of this process. When the service node is lost the command notices by our end."""
+        self._hear()  # what came with the request
         while True:
             room = self._link.unsent < ENOUGH
             readable = [self._link, self._doing.sock, *(self._doing.streams if room else ())]

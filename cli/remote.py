@@ -4,7 +4,7 @@ import select
 import time
 from contextlib import suppress
 
-from cli.client import COME_BACK_S, JOBS, die_by
+from cli.client import JOBS, die_by
 from cli.context import Context
 from cli.exchange import Exchange
 from cli.link import Link
@@ -19,14 +19,15 @@ from drivers.certificate import certificate_file, make_certificate
 
 WELCOME_S = 10.0
 LOOK_S = 0.5
+#: How long a management node that was lost may take to come back, seconds: `serval down` and `serval up`.
+COME_BACK_S = 30.0
 
 
 def ask(name: str, argv: list[str], ctx: Context) -> int:
     """Let the management node run a command; its exit status. Raises ServalError when it cannot be asked."""
     refuse_mn_alone(name, argv)
     home = open_home(ctx.env)
-    with Exchange(name, argv, ctx) as exchange:
-        return insist(exchange, home)
+    return insist(Exchange(name, argv, ctx), home)
 
 
 def insist(exchange: Exchange, home: Home) -> int:
@@ -79,8 +80,8 @@ def connect(home: Home) -> Link:
     except UnavailableError as error:
         raise UnavailableError(
             f"the command server of {home.mn} at {home.server} cannot be asked: {error.message}. Nothing was "
-            f"done. On {home.mn}: is `listen` set in serval.toml, and does `serval status` show the command "
-            "server?"
+            f"done. On {home.mn}: is `listen` set in serval.toml, does `serval status` show the command "
+            "server, and what does log/server.log say?"
         ) from None
     wait_for_welcome(at, home)
     return at

@@ -33,7 +33,7 @@ from drivers.certificate import make_certificate
 #: More commands at once than this are refused: each is a process.
 MOST_COMMANDS = 64
 #: So many peers (cli/relay.py) are heard at once, the others wait; of one address so many are.
-MOST_PEERS, MOST_OF_ONE = 64, 16
+MOST_PEERS, MOST_OF_ONE = 128, 32
 WAITING_CLIENTS = 128
 #: Commands that change nothing, run once at the start: what they load and compile, the children inherit.
 WARMING = ("nodels", "lsdef -t node -o no-such-node", "rpower no-such-node stat", "serval jobs -n 1")

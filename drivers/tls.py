@@ -77,8 +77,8 @@ def _context(purpose: int, own: Path, known: Iterable[str]) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(own)
     for certificate in known:
-        with suppress(ssl.SSLError):  # a row that holds none vouches for nobody
-            context.load_verify_locations(cadata=certificate)
+        with suppress(ssl.SSLError, ValueError, RequestError):  # a row that holds none vouches for nobody
+            context.load_verify_locations(cadata=fingerprint(certificate))
     return context
 
 
