@@ -5,10 +5,10 @@ revision that it has. Equal documents are not written again, so a command that c
 anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Kind(StrEnum):
@@ -45,3 +45,14 @@ class Keeper(Protocol):
         Changes may hold names that are in effect already: nothing is written for them. What is written
         becomes visible whole. Raises RequestError or UnavailableError when nothing could be done at all.
         """
+
+
+@runtime_checkable
+class Inspected(Protocol):
+    """A keeper that can say how it stands without changing anything."""
+
+    def drift(self, documents: Mapping[str, str]) -> dict[str, str]:
+        """Name → sentence for those that are not on this host what their documents say."""
+
+    def digest(self, nodes: Sequence[str]) -> dict[str, str]:
+        """Name → checksum of what is on this host; empty for what is not there."""

@@ -1,8 +1,47 @@
-"""What a service node keeps of the desired state, and with which driver: one line for each kind."""
+"""What a host keeps of the desired state, and with which driver: one line for each kind."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from functools import partial
+from ipaddress import IPv4Interface
 
+from core.services import settings
+from core.wanted import Keeper, Kind
+from db.home import Home
+from drivers.interfaces import read_networks
+from drivers.netboot.trees import BootTrees
+from drivers.services.dhcprelease import release_leases
+from drivers.services.dnsmasq import LEASES
+from drivers.services.dnsmasqhosts import DhcpKeeper
+from routing.hosttables import service_folder
+from routing.services import runner_of
 from routing.syncing import OpenKeeper
 
-KEEPERS: Final[Mapping[str, OpenKeeper]] = {}
+DNSMASQ = "dnsmasq"
+
+
+def boot_files(home: Home, site: Mapping[str, str]) -> Keeper:
+    """The files that nodes boot from, in site.tftpdir or what noderes says instead."""
+    return BootTrees(settings.trees(site).tftp, home.host_path, home.path / "boot" / home.name)
+
+
+def dhcp_records(home: Home, _: Mapping[str, str]) -> Keeper:
+    """The records of this host's DHCP server."""
+    folder = service_folder(home, DNSMASQ)
+
+    def hang_up() -> None:
+        runner_of(home).tell(DNSMASQ)
+
+    return DhcpKeeper(folder, home.name, hang_up, partial(release, home))
+
+
+def release(home: Home, pairs: Sequence[tuple[str, str]]) -> None:
+    """End the leases of records that went or changed; asks for this host's networks only then."""
+    if pairs:
+        attached = [
+            (found.interface, IPv4Interface(f"{found.address}/{found.network.prefixlen}"))
+            for found in read_networks()
+        ]
+        release_leases(service_folder(home, DNSMASQ) / LEASES, pairs, attached)
+
+
+KEEPERS: Mapping[str, OpenKeeper] = {Kind.BOOT: boot_files, Kind.DHCP: dhcp_records}

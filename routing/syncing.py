@@ -17,7 +17,7 @@ from pathlib import Path
 from core import syncspec
 from core.errors import RequestError, ServalError, UnavailableError
 from core.syncspec import Mode
-from core.wanted import Keeper
+from core.wanted import Inspected, Keeper
 from db import attempts, deliveries, wanted
 from db.deliveries import Said, Work
 from db.engine import Engine, reading, writing
@@ -153,6 +153,8 @@ def keeping(kind: str, open_keeper: OpenKeeper) -> Hand:
         with alone(order.home, kind):
             with reading(order.engine) as connection:
                 keeper = open_keeper(order.home, site_values(connection))
+                if order.mode is Mode.INSPECT:
+                    return look(keeper, wanted.documents(connection, kind, order.nodes))
                 newest = wanted.last(connection, kind)
                 again = {*keeper.behind(), *order.nodes}
                 changes = wanted.changes(connection, kind, own_names(order.home), keeper.revision(), again)
@@ -161,6 +163,13 @@ def keeping(kind: str, open_keeper: OpenKeeper) -> Hand:
         return Said(problems)
 
     return hand
+
+
+def look(keeper: Keeper, documents: Mapping[str, str]) -> Said:
+    """What is not as it should be, and the checksums of what is there."""
+    if not isinstance(keeper, Inspected):
+        return Said()
+    return Said(keeper.drift(documents), keeper.digest(list(documents)))
 
 
 def note(order: Order, kind: str, had: Kept) -> None:

@@ -32,7 +32,9 @@ from drivers.certificate import make_certificate
 from drivers.resolve import host_names
 from drivers.seal import make_key
 from routing import services
+from routing.keepers import KEEPERS
 from routing.router import JOBS
+from routing.syncing import announce
 from tasks.app import create_app, die_with_parent
 from tasks.results import Results
 from tasks.statuskeeper import StatusProcess
@@ -104,6 +106,8 @@ class Keeper:
         with writing(engine) as connection:
             members.join(connection, self.home.name, public, time.time())
             members.certify(connection, self.home.name, certificate)
+        with logged():
+            announce(self.home, engine, KEEPERS)
 
     # -- workers -----------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from core.wanted import Change
 from drivers.netboot.folder import Folder, digest
 from drivers.netboot.loader import MARK
 from drivers.netboot.loaders import LOADERS, render
-from drivers.netboot.treestate import Files, StateFile, TreeState
+from drivers.netboot.treestate import DOUBTFUL, Files, StateFile, TreeState
 from drivers.netboot.treeupdate import TreeUpdate, refuse_taken
 
 #: Node → sentence.
@@ -49,6 +49,7 @@ class BootTree:
         """
         with self._state.locked():
             state = self._state.load()
+            self._doubt_altered(state, [change.name for change in changes])
             touched, problems = self._settle(state, {change.name: change.document for change in changes})
             behind = sorted(set(state.behind) - {change.name for change in changes} | set(problems))
             if touched or (revision, behind) != (state.revision, state.behind):
@@ -71,6 +72,16 @@ class BootTree:
             self._state.save(state)
             return problems
 
+    def drift(self, documents: Mapping[str, str]) -> dict[str, str]:
+        """Node → sentence for those whose files on the disk are not what their documents say."""
+        wanted, problems = _render_all(documents, {})
+        with closing(self._folder()) as folder:
+            for node, files in wanted.items():
+                there = folder.digests(files)
+                if wrong := sorted(path for path, checksum in files.items() if there[path] != checksum):
+                    problems[node] = f"{self._tftpdir}/{wrong[0]} is not what it should be"
+        return problems
+
     def digest(self, nodes: Iterable[str]) -> dict[str, str]:
         """Node → checksum of its files as they are on the disk now; empty for a node that has none.
 
@@ -82,6 +93,14 @@ class BootTree:
         return {
             node: digest(repr(files).encode()) if any(files.values()) else "" for node, files in found.items()
         }
+
+    def _doubt_altered(self, state: TreeState, nodes: Iterable[str]) -> None:
+        """Trust no file of these nodes that is not what the state says: somebody else was there."""
+        with closing(self._folder()) as folder:
+            for node in nodes:
+                files = state.nodes.get(node)
+                if files and folder.digests(files) != files:
+                    state.nodes[node] = dict.fromkeys(files, DOUBTFUL)
 
     def _folder(self) -> Folder:
         try:
