@@ -1,16 +1,15 @@
 """What nodeset leaves in xCAT's tables: chain, nodetype and nodelist.status. Only what differs is written."""
 
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from db import nodestatus
+from db.bulk import chunks
 from db.engine import Connection
 from db.lookup import Values, effective, own_rows
 from db.upserts import Rows, upsert
 
 COLUMNS = {"chain": ["currstate", "currchain"], "nodetype": ["os", "arch", "profile", "provmethod"]}
-#: xCAT's form of nodelist.statustime.
-CLOCK = "%m-%d-%Y %H:%M:%S"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ def write(
     own = own_rows(connection, COLUMNS, asked)
     rows: Rows = {}
     touched: set[str] = set()
-    clock = time.strftime(CLOCK, time.localtime(now))
+    statuses: dict[str, str] = {}
     for node, outlook in asked.items():
         values = there.get(node, {})
         for key, value in outlook.values.items():
@@ -40,9 +39,10 @@ def write(
                 _set(rows, node, key, value)
                 touched.add(node)
         if outlook.status not in ("", values.get("nodelist.status")) and (node in touched or node in changed):
-            _set(rows, node, "nodelist.status", outlook.status)
-            _set(rows, node, "nodelist.statustime", clock)
+            statuses[node] = outlook.status
     upsert(connection, rows)
+    for part in chunks(sorted(statuses.items())):
+        nodestatus.write(connection, dict(part), now)
     return touched
 
 
@@ -56,7 +56,7 @@ def _set(rows: Rows, node: str, key: str, value: str) -> None:
     rows.setdefault(table, {}).setdefault(node, {})[column] = value
 
 
-def chains(connection: Connection, nodes: Collection[str]) -> dict[str, str]:
+def current_chains(connection: Connection, nodes: Collection[str]) -> dict[str, str]:
     """chain.currchain of the nodes that have one: what they do after what they do now."""
     found = effective(connection, {"chain": ["currchain"]}, nodes, unreadable={})
     return {node: text for node, values in found.items() if (text := values.get("chain.currchain"))}

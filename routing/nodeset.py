@@ -52,6 +52,8 @@ class Plan:
     kinds: tuple[Kind, ...] = (Kind.BOOT, Kind.DHCP)
     #: Who has the boot files in place of the pool: the management node, with site.sharedtftp.
     shared: tuple[str, ...] = ()
+    #: Whether nodelist.status is written (site.nodestatus).
+    with_status: bool = True
 
 
 def plan(connection: Connection, chain: Sequence[Word], nodes: Sequence[str], home: Home) -> Plan:
@@ -65,6 +67,7 @@ def plan(connection: Connection, chain: Sequence[Word], nodes: Sequence[str], ho
         made.kinds = (Kind.BOOT,)
     if values.site.get("sharedtftp", "1").lower() not in NO:
         made.shared = (home.mn,)
+    made.with_status = values.site.get("nodestatus", "").lower() not in NO
     _decide(made, chain, values, home)
     if chain[0].step is Step.OFFLINE:
         made.boot = made.dhcp = dict.fromkeys(made.decisions, GONE)
@@ -108,7 +111,7 @@ def write(connection: Connection, made: Plan, now: float) -> None:
     changed: set[str] = set()
     for kind in made.kinds:
         changed |= wanted.put(connection, kind, made.boot if kind is Kind.BOOT else made.dhcp).changed
-    outlooks = {node: _outlook(decision) for node, decision in made.decisions.items()}
+    outlooks = {node: _outlook(decision, made.with_status) for node, decision in made.decisions.items()}
     nodesetwrites.write(connection, outlooks, changed, now)
 
 
@@ -121,7 +124,7 @@ def advance(connection: Connection, nodes: Sequence[str], home: Home, now: float
     one_writer(connection)
     whole = Plan()
     by_chain: dict[str, list[str]] = {}
-    for node, text in nodesetwrites.chains(connection, nodes).items():
+    for node, text in nodesetwrites.current_chains(connection, nodes).items():
         by_chain.setdefault(text, []).append(node)
     for text, some in by_chain.items():
         made = _next(connection, text, some, home)
@@ -132,8 +135,8 @@ def advance(connection: Connection, nodes: Sequence[str], home: Home, now: float
 
 
 def _next(connection: Connection, text: str, nodes: Sequence[str], home: Home) -> Plan:
-    """The plan for nodes with the same chain, which leaves DHCP alone."""
-    made = Plan(kinds=(Kind.BOOT,))
+    """The plan for nodes with the same chain; it leaves DHCP alone, and the status to the node's own reports."""
+    made = Plan(kinds=(Kind.BOOT,), with_status=False)
     try:
         chain = parse(text)
         values = boot_values(connection, nodes)
@@ -230,7 +233,7 @@ def _unwritable(document: BootDoc) -> NodeError | None:
     return None
 
 
-def _outlook(decision: Decision) -> Outlook:
+def _outlook(decision: Decision, with_status: bool) -> Outlook:
     values = {"chain.currstate": decision.state, "chain.currchain": decision.currchain}
     values |= {f"nodetype.{column}": value for column, value in decision.nodetype.items()}
-    return Outlook(values, decision.status)
+    return Outlook(values, decision.status if with_status else "")

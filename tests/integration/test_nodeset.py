@@ -28,7 +28,7 @@ chdef n2 mac=52:54:00:00:00:02
 chdef n3 mac=52:54:00:00:00:03
 chdef n4 mac=52:54:00:00:00:04
 mkdef -t network prov net=10.0.0.0 mask=255.255.0.0
-chdef -t site sharedtftp=0 nodestatus=yes
+chdef -t site sharedtftp=0
 mkdef -t osimage compute osvers=debian12 osarch=x86_64 profile=compute provmethod=netboot
 mkdef -t osimage disk osvers=debian12 osarch=x86_64 profile=compute provmethod=install template=/t
 """
@@ -172,6 +172,12 @@ def test_dhcp_is_left_alone_where_the_site_says_so(shell: Shell) -> None:
     shell.ok("chdef -t site dhcpsetup=n")
     set_to(shell, "n1 boot")
     assert documents(shell, Kind.DHCP) == {}
+
+
+def test_the_status_is_left_alone_where_the_site_says_so(shell: Shell) -> None:
+    shell.ok("chdef -t site nodestatus=n")
+    set_to(shell, "n1 osimage=compute")
+    assert "defined" not in shell.ok("nodels n1 nodelist.status chain.currstate")
 
 
 def test_servers_are_named_without_a_pool_alone(shell: Shell) -> None:
