@@ -51,6 +51,12 @@ def grant(connection: Connection, sn: str, password: str) -> str:
     group, role = group_name(connection), f"{_prefix(connection)}{sn}"
     if not NAME.fullmatch(sn) or len(role.encode()) > LONGEST:
         raise RequestError(f"{sn[:80]!r} is no name of a service node, or {role[:80]} too long for a role")
+    own = connection.execute(text("SELECT * FROM pg_roles WHERE rolname = current_user")).one()
+    if not (own.rolcreaterole or own.rolsuper):
+        raise RequestError(
+            f"the role {own.rolname} may not make roles. As PostgreSQL's administrator: "
+            f'psql -c "ALTER ROLE {own.rolname} CREATEROLE"'
+        )
     if not _exists(connection, group):
         connection.execute(text(f"CREATE ROLE {_quoted(connection, group)} NOLOGIN"))
     renew(connection)
