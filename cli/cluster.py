@@ -138,6 +138,8 @@ def start_worker(ctx: Context, home: Home, name: str, role: str) -> None:
     own = {"SERVAL_NAME": name, "SERVAL_MN": home.mn}
     if home.status_port is None:
         own["SERVAL_STATUS_PORT"] = "0"  # several workers of one host cannot share the usual one
+    if role != "mn":
+        own["SERVAL_ROOT"] = str(home.path / "hosts" / name)  # … nor one /tftpboot
     pid_file.write_text(str(start(words, {**ctx.env, **own}, home, name).pid))
 
 
