@@ -3,28 +3,22 @@
 import argparse
 import json
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 
 from cli.arguments import Parser, command
 from cli.context import Context
 from cli.follow import Follower, Options
 from cli.noderange import node_list
+from cli.nodesetstat import stat, states_of
 from cli.power import asked_before, broker, ring, wait
-from core.bootdoc import from_text
 from core.errors import RequestError, UnavailableError
-from core.nodeset.decide import OFFLINE
 from core.nodeset.words import USAGE, parse
-from core.syncspec import Mode
-from core.wanted import Kind
-from db import events, jobs, wanted
-from db.engine import Connection, Engine, reading, writing
+from db.engine import Engine, reading, writing
 from db.home import Home, open_home
 from db.schema import open_database
 from drivers import leases, wake
 from routing import nodeset as rules
 from routing.nodeset import Plan
-from routing.spread import SpreadAsk, new_job
 
 STAT = "stat"
 #: What an installer asks for when it is done: the next step of the chain.
@@ -111,66 +105,6 @@ def print_plan(ctx: Context, made: Plan, as_json: bool) -> int:
         else:
             ctx.complain(f"{node}: Error: {reason}")
     return 1 if made.hopeless else 0
-
-
-def stat(ctx: Context, home: Home, engine: Engine, options: argparse.Namespace) -> int:
-    """What is wanted of each node; verbose, whether the files of its service nodes are so."""
-    with reading(engine) as connection:
-        nodes = node_list(connection, options.noderange, ctx)
-        states = states_of(connection, nodes)
-        holders = wanted.members_of(connection, Kind.BOOT, nodes) if options.verbose else {}
-    if not options.verbose or not any(holders.values()):
-        for node in nodes:
-            ctx.say(
-                json.dumps({"node": node, "state": states[node]})
-                if options.json
-                else f"{node}: {states[node]}"
-            )
-        return 0
-    asked = {node: holders[node] for node in nodes if holders.get(node)}
-    for node in nodes:
-        if node not in asked:
-            ctx.say(f"{node}: {states[node]}")
-    return inspect(ctx, home, engine, asked, states, options)
-
-
-def states_of(connection: Connection, nodes: Iterable[str]) -> dict[str, str]:
-    """The state of each node as its document has it; a node without one is offline."""
-    nodes = list(nodes)
-    found = wanted.documents(connection, Kind.BOOT, nodes)
-    return {node: from_text(found[node]).state if node in found else OFFLINE for node in nodes}
-
-
-def inspect(
-    ctx: Context,
-    home: Home,
-    engine: Engine,
-    members: dict[str, tuple[str, ...]],
-    states: dict[str, str],
-    options: argparse.Namespace,
-) -> int:
-    """Ask every member whether its files are what they should be; 1 when one of them is not ready."""
-    leases.read(leases.connect(broker(home)))
-    ask = SpreadAsk(
-        request=ctx.request,
-        command="nodeset",
-        label=f"nodeset {options.noderange} stat",
-        who=ctx.who,
-        kinds=(Kind.BOOT,),
-        pools=members,
-        texts={node: states[node] for node in members},
-        mode=Mode.INSPECT,
-        changing=False,
-    )
-    with writing(engine) as connection:
-        number = jobs.enter(connection, new_job(ask), time.time())
-    ring(home)
-    status = wait(ctx, engine, number, options)
-    with reading(engine) as connection:
-        behind = [event for event in events.of_job(connection, number) if event.kind == "behind"]
-    for event in behind:
-        ctx.complain(f"{event.nodes}: {event.message}")
-    return 1 if behind else status
 
 
 def advance(ctx: Context, home: Home, engine: Engine, options: argparse.Namespace) -> int:

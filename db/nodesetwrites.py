@@ -41,8 +41,8 @@ def write(
         if outlook.status not in ("", values.get("nodelist.status")) and (node in touched or node in changed):
             statuses[node] = outlook.status
     upsert(connection, rows)
-    for part in chunks(sorted(statuses.items())):
-        nodestatus.write(connection, dict(part), now)
+    for part in chunks((node,) for node in sorted(statuses)):
+        nodestatus.write(connection, {node: statuses[node] for (node,) in part}, now)
     return touched
 
 

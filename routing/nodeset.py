@@ -135,7 +135,7 @@ def advance(connection: Connection, nodes: Sequence[str], home: Home, now: float
 
 
 def _next(connection: Connection, text: str, nodes: Sequence[str], home: Home) -> Plan:
-    """The plan for nodes with the same chain: without DHCP, and the status is what nodes report themselves."""
+    """The plan for nodes with the same chain: no DHCP, and the status is what nodes report themselves."""
     made = Plan(kinds=(Kind.BOOT,), with_status=False)
     try:
         chain = parse(text)
