@@ -38,7 +38,7 @@ class Cluster:
 
     def addresses(self, size: int) -> list[str]:
         """Their BMCs."""
-        return [f"127.{1 + n // 65536}.{n // 256 % 256}.{n % 256}" for n in self.numbers(size)]
+        return [self.box.address(number) for number in self.numbers(size)]
 
     @property
     def port(self) -> int:

@@ -45,6 +45,8 @@ class Box:
     database: str | None = None
     password: str = field(default="secret", repr=False)
     sns: tuple[str, ...] = ("sn1", "sn2")
+    #: The first two numbers of the BMCs' addresses; node n4 has the fourth one.
+    network: tuple[int, int] = (127, 1)
     _simulator: subprocess.Popen[str] | None = None
     _control: SimControl | None = None
     _port: int = 0
@@ -71,11 +73,25 @@ class Box:
             raise UnavailableError("the simulator of the box was not started")
         return self._control
 
+    @property
+    def broker(self) -> str:
+        """The URL of its Redis."""
+        return (self.home / "run" / "broker").read_text().strip()
+
+    def address(self, number: int) -> str:
+        """The BMC of the node with this number."""
+        first, second = self.network
+        return f"{first}.{second + number // 65536}.{number // 256 % 256}.{number % 256}"
+
+    def inside(self, host: str) -> list[str]:
+        """The words before a command that runs on this host of the box; none, for all are this one."""
+        return []
+
     # -- commands ----------------------------------------------------------------------------------
 
     def argv(self, command: Iterable[str]) -> list[str]:
         """How a command of Serval is started from this checkout."""
-        return [sys.executable, "-m", "cli.main", *command]
+        return [*self.inside("mn1"), sys.executable, "-m", "cli.main", *command]
 
     def run(self, *command: str, timeout: float = 120) -> Finished:
         """Run a command to its end."""
@@ -125,7 +141,8 @@ class Box:
         secret.write_text(self.password + "\n")
         secret.chmod(0o600)
         socket_path = self.folder / "sim.sock"
-        command = [sys.executable, "-m", "lab.sim", "--count", str(self.bmcs), "--user", USER]
+        command = [*self.inside("bmcs"), sys.executable, "-m", "lab.sim", "--count", str(self.bmcs)]
+        command += ["--base", self.address(1), "--user", USER]
         command += ["--password-file", str(secret), "--control", str(socket_path)]
         with (self.folder / "sim.log").open("w") as log:
             self._simulator = subprocess.Popen(
@@ -145,7 +162,8 @@ class Box:
         """Service nodes, and the BMCs as nodes: half in compute1 (sn1,sn2), half in compute2 (sn2,sn1)."""
         half = self.bmcs // 2
         width = len(str(self.bmcs))
-        address = f"|n(\\d+)|127.(1+($1)/65536).((($1)/256)%256).(($1)%256):{self._port}|"
+        a, b = self.network
+        address = f"|n(\\d+)|{a}.({b}+($1)/65536).((($1)/256)%256).(($1)%256):{self._port}|"
         self.must("mkdef", "-t", "node", "-o", ",".join(self.sns), "groups=service,all", "servicenode=mn1")
         self.must("chdef", "-t", "group", "-o", "service", "setuptftp=1")
         for group, first, last in (("compute1", 1, half), ("compute2", half + 1, self.bmcs)):

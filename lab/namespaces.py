@@ -73,6 +73,20 @@ class Namespaces:
         """Draw a host's cable from a switch, or put it back."""
         ip("-n", self.name(SWITCHES), "link", "set", port_of(role, bridge), "up" if up else "down")
 
+    def cut(self, role: str, *bridges: str) -> None:
+        """Lose all that goes between a host and these switches; both ends keep their link."""
+        self._port_state(role, bridges, "0")
+
+    def mend(self, role: str, *bridges: str) -> None:
+        """Let it pass again; where nothing was cut nothing changes."""
+        self._port_state(role, bridges, "3")
+
+    def _port_state(self, role: str, bridges: Sequence[str], state: str) -> None:
+        """States of a switch's port, by number: disabled 0, forwarding 3."""
+        for bridge in bridges:
+            port = port_of(role, bridge)
+            iproute("bridge", "-n", self.name(SWITCHES), "link", "set", "dev", port, "state", state)
+
     # -- processes ---------------------------------------------------------------------------------
 
     def inside(self, role: str, *command: str) -> list[str]:
@@ -197,11 +211,16 @@ def started_at(pid: int) -> int:
 
 
 def ip(*words: str) -> str:
-    """What iproute2 says. Raises UnavailableError when it refuses."""
+    """What ip(8) says. Raises UnavailableError when it refuses."""
+    return iproute("ip", *words)
+
+
+def iproute(*words: str) -> str:
+    """What a program of iproute2 says. Raises UnavailableError when it refuses."""
     try:
-        done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=COMMAND_S, check=False)
+        done = subprocess.run(words, capture_output=True, text=True, timeout=COMMAND_S, check=False)
     except FileNotFoundError as error:
-        raise UnavailableError("The program 'ip' is missing: install iproute2") from error
+        raise UnavailableError(f"The program '{words[0]}' is missing: install iproute2") from error
     if done.returncode != 0:
-        raise UnavailableError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+        raise UnavailableError(f"{' '.join(words)}: {done.stderr.strip()}")
     return done.stdout

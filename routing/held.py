@@ -16,7 +16,7 @@ from routing.watched import UNSENT
 
 #: A killed process leaves at most so many nodes unknown: marks without a written answer.
 MOST_UNKNOWN = 64
-#: A BMC that has not answered for so long holds no place among them.
+#: A BMC that has not answered for so long, while others did, holds no place among them.
 SLOW_S = 1.0
 #: Marks of repeatable commands in one transaction.
 MOST_MARKS = 256
@@ -35,6 +35,8 @@ class Held:
         self._hops: list[Hop] = []
         self._requests: dict[str, str] = {}
         self._permitted: dict[str, float] = {}
+        #: When a BMC last did what it was told, or said that it will not.
+        self._heard = float("-inf")
         self._open: set[str] = set(claimed.nodes)
         self._foreign: list[str] = []
         self.ok = 0
@@ -59,6 +61,8 @@ class Held:
             if answer.node not in self._open:
                 return
             self._requests.pop(answer.node, None)
+            if answer.verdict in (Verdict.OK, Verdict.NODE):
+                self._heard = time.monotonic()
             if answer.verdict is Verdict.FOREIGN and not self.dropped:
                 self._foreign.append(answer.node)
             else:
@@ -98,8 +102,9 @@ class Held:
             return report
 
     def _affordable(self) -> dict[str, str]:
-        fresh = time.monotonic() - SLOW_S
-        room = MOST_UNKNOWN - sum(1 for since in self._permitted.values() if since > fresh)
+        # Where nobody answers any more the way is gone, and more marks would only be more unknowns.
+        slow = min(time.monotonic() - SLOW_S, self._heard)
+        room = MOST_UNKNOWN - sum(1 for since in self._permitted.values() if since > slow)
         chosen: dict[str, str] = {}
         for node, sends in self._requests.items():
             if len(chosen) >= MOST_MARKS:

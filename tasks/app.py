@@ -11,7 +11,9 @@ import signal
 from typing import Any
 
 from celery import Celery, current_app
+from celery.app.amqp import AMQP
 from celery.signals import setup_logging, worker_process_init
+from kombu.connection import Connection
 
 from core.errors import UnavailableError
 from core.stepspec import OPTIONS
@@ -60,13 +62,30 @@ WORKER_TRANSPORT = {
 #: Results are forgotten after so many seconds; the jobs themselves after site.jobretention days.
 RESULTS_S = 30 * 86_400
 PUBLISHER_TRANSPORT = WORKER_TRANSPORT | {"socket_timeout": 3}
+#: Celery's own pause grows to half a minute, in which a service node that is live again would hear nothing.
+RECONNECT_S = 2
 INCLUDE = ("tasks.power", "tasks.jobs", "tasks.provision", "tasks.servicesetup")
+
+
+class BrokerConnection(Connection):
+    """A connection to Redis that is tried again every RECONNECT_S seconds for as long as it takes."""
+
+    def ensure_connection(self, *args: Any, **options: Any) -> Connection:
+        """As in kombu, with pauses that do not grow."""
+        super().ensure_connection(*args, **{"interval_max": RECONNECT_S} | options)  # type: ignore[no-untyped-call]
+        return self
+
+
+class Carrier(AMQP):  # type: ignore[misc]
+    """Celery's own, with our connections."""
+
+    Connection = BrokerConnection
 
 
 def create_app(home: Home, *, publisher: bool = False) -> Celery:
     """The app of this home. Raises UnavailableError when no broker is configured or started."""
     settings = broker_settings(home) | (result_settings(home) if publisher else {})
-    app = Celery("serval", include=INCLUDE)
+    app = Celery("serval", include=INCLUDE, amqp=Carrier)
     app.conf.update(SETTINGS | settings)
     app.conf.broker_transport_options = PUBLISHER_TRANSPORT if publisher else WORKER_TRANSPORT
     return app

@@ -32,6 +32,7 @@ from drivers.certificate import make_certificate
 from drivers.resolve import host_names
 from drivers.seal import make_key
 from routing import services
+from routing.authority import boottime
 from routing.keepers import KEEPERS
 from routing.router import JOBS
 from routing.syncing import announce
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
 DATABASE_LOOK_S = 1.0
+#: The database is not reached when the last look that succeeded is older; a look that hangs is none.
+DATABASE_FRESH_S = 2.0
 STOP_S = 15.0
 RESTART_S = 1.0
 REVIVE_S = 2.0
@@ -73,7 +76,8 @@ class Keeper:
     reload: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     _workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    _database_ok: bool = True
+    #: When the database last answered; joining was the first time.
+    _database_seen: float = field(default_factory=boottime)
     _status: StatusProcess = field(init=False)
 
     def __post_init__(self) -> None:
@@ -169,7 +173,7 @@ class Keeper:
                 release=importlib.metadata.version("serval-cluster"),
                 role="mn" if self.is_mn else "sn",
                 aliases=aliases if self.is_mn or self.home.name in aliases else (),
-                database_ok=self._database_ok,
+                database_ok=boottime() - self._database_seen < DATABASE_FRESH_S,
                 at=time.time(),
                 load={
                     "children": float(os.cpu_count() or 1),
@@ -190,14 +194,14 @@ class Keeper:
 
     def _look_at_database(self) -> None:
         """The lease says whether the database can be reached; a hanging look counts as no."""
-        engine = open_engine(self.home.database)
+        engine = open_engine(self.home.database, brisk=True)
         while not self.stop.wait(DATABASE_LOOK_S):
+            asked = boottime()
             try:
                 with reading(engine) as connection:
                     members.keys(connection)
-                self._database_ok = True
+                self._database_seen = asked
             except ServalError as error:
-                self._database_ok = False
                 log.warning("%s", error.message)
 
     def _serve(self) -> None:

@@ -32,7 +32,7 @@ from drivers.bmc.replies import Replies
 
 #: Sends of one request after which a BMC counts as silent and is only retried at `Timing.timeout_s`.
 FAST_SENDS = 3
-#: A session that waits for permission is kept open by a read this often; BMCs close idle ones after 60 s.
+#: A session that waits for permission is kept open by a read so often; BMCs close idle ones after 60 s.
 KEEPALIVE_S = 10.0
 MAX_RESTARTS = 12
 _FIRST_BACKOFF_S = 0.2
@@ -315,7 +315,8 @@ class Session:
 
     def _park(self, now: float) -> bytes | None:
         self._parked = True
-        self.due = now + KEEPALIVE_S
+        # Before others are given up: where all have fallen silent, nothing is sent to those that still wait.
+        self.due = now + min(KEEPALIVE_S, self._timing.deadline_s / 2)
         return None
 
     def _keep_alive(self, now: float) -> bytes | None:

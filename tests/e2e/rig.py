@@ -72,7 +72,7 @@ class Rig:
     @property
     def broker(self) -> str:
         """The URL of its Redis."""
-        return (self.box.home / "run" / "broker").read_text().strip()
+        return self.box.broker
 
     # -- names -------------------------------------------------------------------------------------
 
@@ -82,8 +82,7 @@ class Rig:
 
     def address(self, node: str) -> str:
         """The BMC of a node."""
-        number = int(node[1:])
-        return f"127.1.{number // 256}.{number % 256}"
+        return self.box.address(int(node[1:]))
 
     def some(self, number: int) -> list[str]:
         """So many nodes, half of them served by sn1 first and half by sn2."""

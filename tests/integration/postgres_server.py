@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own on a free loopback port, for one run of the tests."""
+"""A PostgreSQL server of our own on a free port, of loopback or of another host, for one run of the tests."""
 
 import os
 import pwd
@@ -8,7 +8,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import URL, create_engine, text
@@ -40,12 +40,22 @@ def _place() -> Path | None:
 
 
 class PostgresServer:
-    """Started by `start`, ended by `stop`; databases are made from templates."""
+    """Started by `start`, ended by `stop`; databases are made from templates.
+
+    `inside` are the words that start a command on the host where it is to listen on `address`.
+    """
 
     def __init__(
-        self, programs: Path, settings: Mapping[str, str] = SETTINGS, place: Path | None = None
+        self,
+        programs: Path,
+        settings: Mapping[str, str] = SETTINGS,
+        place: Path | None = None,
+        inside: Sequence[str] = (),
+        address: str = "127.0.0.1",
     ) -> None:
         self._programs = programs
+        self._inside = inside
+        self._address = address
         self._settings = settings
         self._home = Path(tempfile.mkdtemp(prefix="serval-postgres-", dir=place or _place()))
         self._process: subprocess.Popen[bytes] | None = None
@@ -55,8 +65,13 @@ class PostgresServer:
 
     def url(self, database: str) -> str:
         """The SQLAlchemy URL of a database, password and all."""
-        made = URL.create("postgresql+psycopg2", "serval", PASSWORD, "127.0.0.1", self.port, database)
+        made = URL.create("postgresql+psycopg2", "serval", PASSWORD, self._address, self.port, database)
         return made.render_as_string(hide_password=False)
+
+    def local_url(self, database: str) -> str:
+        """The same over the server's Unix socket, which every network namespace reaches."""
+        made = URL.create("postgresql+psycopg2", "serval", PASSWORD, None, self.port, database)
+        return made.set(query={"host": str(self._home)}).render_as_string(hide_password=False)
 
     @property
     def pid(self) -> int:
@@ -73,6 +88,8 @@ class PostgresServer:
             os.chown(secret, user.pw_uid, user.pw_gid)
         make = ["initdb", "-D", "data", "-U", "serval", "-A", "scram-sha-256", "--pwfile=password"]
         self._run([*make, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]).check_returncode()
+        with (self._home / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet scram-sha-256\n")
         self.run()
 
     def run(self) -> None:
@@ -80,7 +97,7 @@ class PostgresServer:
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         with (self._home / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*self._as_user(), str(self._programs / "postgres"), "-D", "data", "-h", "127.0.0.1",
+                [*self._as_user(), str(self._programs / "postgres"), "-D", "data", "-h", self._address,
                  "-p", str(self.port), "-k", str(self._home), *options],
                 cwd=self._home, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
@@ -100,7 +117,7 @@ class PostgresServer:
 
     def execute(self, statement: str) -> None:
         """Run one statement outside of any transaction, as CREATE DATABASE wants it."""
-        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        engine = create_engine(self.local_url("postgres"), isolation_level="AUTOCOMMIT")
         try:
             with engine.connect() as connection:
                 connection.execute(text(statement))
@@ -116,7 +133,7 @@ class PostgresServer:
     def _as_user(self) -> list[str]:
         """PostgreSQL refuses to run as root; and it ends with the tests, even when they are killed."""
         user = ["--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
-        return ["setpriv", "--pdeathsig=INT", *user, "--"]
+        return [*self._inside, "setpriv", "--pdeathsig=INT", *user, "--"]
 
     def _wait(self) -> None:
         end = time.monotonic() + PATIENCE

@@ -202,12 +202,17 @@ def test_busy_for_a_reset_is_final(driver: Driver, sim: SimControl, target: Targ
 
 
 @pytest.mark.parametrize("command", [Action.RESET, Action.OFF, BootRequest(BootDevice.NET)])
-@pytest.mark.parametrize("gate", [RecordingGate("refuse"), RecordingGate(may_send=False)])
+@pytest.mark.parametrize(("answer", "may_send"), [("refuse", True), ("permit", False)])
 def test_not_permitted(
-    driver: Driver, sim: SimControl, target: Target, gate: RecordingGate, command: Action | BootRequest
+    driver: Driver,
+    sim: SimControl,
+    target: Target,
+    answer: str,
+    may_send: bool,
+    command: Action | BootRequest,
 ) -> None:
     sim.power(BASE, True)
-    reply = run(driver, command, [target], gate=gate)["n1"]
+    reply = run(driver, command, [target], gate=RecordingGate(answer, may_send))["n1"]
     assert (reply.verdict, reply.sent) == (Verdict.DROPPED, "")
     received = sim.counters(BASE)[BASE]["received"]
     assert not {"reset", "off", "setboot"} & set(received)

@@ -11,7 +11,7 @@ from core.power import Action
 from drivers.bmc import wire
 from drivers.bmc.chassis import order_of
 from drivers.bmc.contract import Command, Target, Timing, Verdict
-from drivers.bmc.session import KEEPALIVE_S, Pace, Session
+from drivers.bmc.session import Pace, Session
 from lab.bmc import Bmc
 from lab.session import SessionTable
 
@@ -126,12 +126,23 @@ def test_a_permit_that_comes_late_finds_the_session_open() -> None:
     for _ in range(20):
         conversation.expire()
         conversation.talk()
-    assert conversation.now > 100 + 20 * KEEPALIVE_S
+    assert conversation.now > 100 + 20 * TIMING.deadline_s / 2
     conversation.permit()
     conversation.talk()
     assert conversation.session.reply is not None
     assert conversation.session.reply.verdict is Verdict.OK
     assert changes(conversation, "reset") == 1
+
+
+def test_a_bmc_that_fell_silent_while_it_was_waited_for_is_sent_nothing() -> None:
+    conversation = Conversation(Action.RESET)
+    conversation.talk()
+    conversation.expire()  # the read that keeps the session open
+    conversation.permit()
+    while conversation.session.reply is None:
+        conversation.expire()
+    assert conversation.session.reply.verdict is Verdict.WAY
+    assert (conversation.session.sent, conversation.changing_left) == ("", 0)
 
 
 def test_a_session_lost_while_waiting_is_opened_again_without_asking_again() -> None:

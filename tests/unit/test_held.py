@@ -140,6 +140,19 @@ def test_few_non_repeatable_marks_are_in_flight_at_once() -> None:
     assert len(held.take().requests) == 1
 
 
+def test_slow_bmcs_make_room_only_while_others_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("routing.held.SLOW_S", 0.0)
+    nodes = [f"n{i}" for i in range(MOST_UNKNOWN + 5)]
+    held, _ = held_for(*nodes)
+    for node in nodes:
+        held.request(node, "reset")
+    report = held.take()
+    held.written(report, report.requests.keys())
+    assert not held.waiting
+    held.reply(Reply(next(iter(report.requests)), Verdict.OK, "reset", sent="reset"))
+    assert len(held.take().requests) == 5
+
+
 def test_a_foreign_bmc_goes_to_the_other_driver_once() -> None:
     held, _ = held_for("n1")
     held.reply(Reply("n1", Verdict.FOREIGN, ""))
