@@ -1,4 +1,4 @@
-"""`nodeset NODERANGE stat`: what nodes are to boot; with -V, whether all service nodes have their files so."""
+"""`nodeset NODERANGE stat`: what nodes are to boot; with -V, whether every service node has the files so."""
 
 import argparse
 import io
