@@ -29,16 +29,18 @@ _GRUB_MODULES = [
 ]
 
 
-def put_loaders(tftpdir: Path, loaders: Iterable[Loader], root: Path = Path("/")) -> dict[str, str]:
+def put_loaders(
+    tftpdir: Path, wanted: Iterable[tuple[Loader, str]], root: Path = Path("/")
+) -> dict[str, str]:
     """Make the loaders' files in tftpdir those of the installed packages; only what differs is written.
 
-    File → sentence of those that could not be made; `root` is where the packages are installed. Raises
-    RequestError when tftpdir cannot be used.
+    `wanted` are the loaders and architectures that nodes have; `root` is where the packages are installed.
+    File → sentence of those that could not be made. Raises RequestError when tftpdir cannot be used.
     """
     problems = {}
     try:
         with closing(Folder(tftpdir, _NEW)) as folder:
-            for firmware in (firmware for loader in loaders for firmware in LOADERS[loader].firmware):
+            for firmware in _firmware(set(wanted)):
                 try:
                     data = _content(firmware, root)
                 except RequestError as error:
@@ -49,6 +51,15 @@ def put_loaders(tftpdir: Path, loaders: Iterable[Loader], root: Path = Path("/")
     except OSError as error:
         raise RequestError(f"{tftpdir} cannot hold the boot loaders: {error.strerror}") from error
     return problems
+
+
+def _firmware(wanted: set[tuple[Loader, str]]) -> list[Firmware]:
+    return [
+        firmware
+        for loader, kind in LOADERS.items()
+        for firmware in kind.firmware
+        if (loader, firmware.arch) in wanted
+    ]
 
 
 def _content(firmware: Firmware, root: Path) -> bytes:

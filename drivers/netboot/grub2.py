@@ -113,8 +113,12 @@ GRUB2 = BootLoader(
         UEFI_AARCH64: f"{_FOLDER}/grub2.aarch64",
     },
     firmware=(
-        Firmware(f"{_FOLDER}/grub2.x86_64", "grub-efi-amd64-bin", "usr/lib/grub/x86_64-efi", "x86_64-efi"),
-        Firmware(f"{_FOLDER}/grub2.aarch64", "grub-efi-arm64-bin", "usr/lib/grub/arm64-efi", "arm64-efi"),
+        Firmware(
+            "x86_64", f"{_FOLDER}/grub2.x86_64", "grub-efi-amd64-bin", "usr/lib/grub/x86_64-efi", "x86_64-efi"
+        ),
+        Firmware(
+            "aarch64", f"{_FOLDER}/grub2.aarch64", "grub-efi-arm64-bin", "usr/lib/grub/arm64-efi", "arm64-efi"
+        ),
     ),
     render=_render,
 )

@@ -25,6 +25,8 @@ MARK = "# Serval wrote this file and shares it between nodes: do not edit it, ru
 class Firmware:
     """One file of a loader, as a Debian package brings it."""
 
+    #: The architecture of the nodes that load it.
+    arch: str
     #: Below tftpdir.
     file: str
     #: The Debian package that has `source`.

@@ -48,10 +48,10 @@ PXE = BootLoader(
     arches=frozenset({"x86_64"}),
     clients={BIOS: "pxelinux.0"},
     firmware=(
-        Firmware("pxelinux.0", "pxelinux", "usr/lib/PXELINUX/lpxelinux.0"),
-        Firmware("ldlinux.c32", "syslinux-common", f"{_MODULES}/ldlinux.c32"),
-        Firmware("libcom32.c32", "syslinux-common", f"{_MODULES}/libcom32.c32"),
-        Firmware("poweroff.c32", "syslinux-common", f"{_MODULES}/poweroff.c32"),
+        Firmware("x86_64", "pxelinux.0", "pxelinux", "usr/lib/PXELINUX/lpxelinux.0"),
+        Firmware("x86_64", "ldlinux.c32", "syslinux-common", f"{_MODULES}/ldlinux.c32"),
+        Firmware("x86_64", "libcom32.c32", "syslinux-common", f"{_MODULES}/libcom32.c32"),
+        Firmware("x86_64", "poweroff.c32", "syslinux-common", f"{_MODULES}/poweroff.c32"),
     ),
     render=_render,
 )

@@ -22,7 +22,9 @@ def refuse_taken(state: TreeState, changed: dict[str, Files]) -> dict[str, str]:
         for node in sorted(changed):
             taken = [path for path in changed[node] if path in owners]
             if taken:
-                refused[node] = f"{taken[0]} is the boot file of {owners[taken[0]]}: have both one address?"
+                refused[node] = (
+                    f"{taken[0]} is the boot file of {owners[taken[0]]}: do both have one address?"
+                )
             else:
                 owners.update(dict.fromkeys(changed[node], node))
         if not refused:

@@ -84,8 +84,8 @@ XNBA = BootLoader(
         UEFI_X86_64_HTTP: "xcat/xnba.efi",
     },
     firmware=(
-        Firmware("xcat/xnba.kpxe", "ipxe", "usr/lib/ipxe/undionly.kpxe"),
-        Firmware("xcat/xnba.efi", "ipxe", "usr/lib/ipxe/snponly.efi"),
+        Firmware("x86_64", "xcat/xnba.kpxe", "ipxe", "usr/lib/ipxe/undionly.kpxe"),
+        Firmware("x86_64", "xcat/xnba.efi", "ipxe", "usr/lib/ipxe/snponly.efi"),
     ),
     render=_render,
     script=script_path,
