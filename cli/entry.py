@@ -47,6 +47,8 @@ COMMANDS = {
     "makentp": ("cli.services", "makentp"),
     "makeconservercf": ("cli.services", "makeconservercf"),
     "makenetworks": ("cli.makenetworks", "makenetworks"),
+    "makedhcp": ("cli.makedhcp", "makedhcp"),
+    "makedns": ("cli.makedns", "makedns"),
 }
 INTERRUPTED = 130
 PIPE_CLOSED = 141

@@ -64,6 +64,13 @@ def makehosts(argv: list[str], ctx: Context) -> int:
     return 1 if unreadable else 0
 
 
+def full_lines(
+    connection: Connection, nodes: list[str], site: dict[str, str], unreadable: Unreadable
+) -> list[Line]:
+    """The lines of nodes as name servers want them: the full name first."""
+    return _lines(connection, nodes, site, True, unreadable)
+
+
 def _lines(
     connection: Connection, nodes: list[str], site: dict[str, str], full_first: bool, unreadable: Unreadable
 ) -> list[Line]:

@@ -148,3 +148,13 @@ def makentp() -> NoReturn:
 def makeconservercf() -> NoReturn:
     """The `makeconservercf` script."""
     main("makeconservercf")
+
+
+def makedhcp() -> NoReturn:
+    """The `makedhcp` script."""
+    main("makedhcp")
+
+
+def makedns() -> NoReturn:
+    """The `makedns` script."""
+    main("makedns")

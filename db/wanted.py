@@ -72,6 +72,12 @@ def members_of(connection: Connection, kind: str, names: Iterable[str]) -> dict[
     return {name: tuple(_split(row[0])) for name, row in _known(connection, kind, names).items()}
 
 
+def names(connection: Connection, kind: str) -> list[str]:
+    """Every name with a document, sorted."""
+    there = select(wanted.c.name).where(wanted.c.kind == kind, wanted.c.document != "")
+    return list(connection.scalars(there.order_by(wanted.c.name)))
+
+
 def last(connection: Connection, kind: str) -> int:
     """The newest revision of a kind; 0 when there never was a document."""
     return connection.scalar(select(func.max(wanted.c.revision)).where(wanted.c.kind == kind)) or 0

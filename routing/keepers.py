@@ -10,7 +10,7 @@ from db.home import Home
 from drivers.interfaces import read_networks
 from drivers.netboot.trees import BootTrees
 from drivers.services.dhcprelease import release_leases
-from drivers.services.dnsmasq import LEASES
+from drivers.services.dnsmasq import LEASES, told_by_signal
 from drivers.services.dnsmasqhosts import DhcpKeeper
 from routing.hosttables import service_folder
 from routing.services import runner_of
@@ -27,11 +27,20 @@ def boot_files(home: Home, site: Mapping[str, str]) -> Keeper:
 def dhcp_records(home: Home, _: Mapping[str, str]) -> Keeper:
     """The records of this host's DHCP server."""
     folder = service_folder(home, DNSMASQ)
+    return DhcpKeeper(folder, home.name, partial(tell_dnsmasq, home), partial(release, home))
 
-    def hang_up() -> None:
-        runner_of(home).tell(DNSMASQ)
 
-    return DhcpKeeper(folder, home.name, hang_up, partial(release, home))
+def tell_dnsmasq(home: Home) -> None:
+    """Let dnsmasq read its files again, when it runs; one that SIGHUP would kill is started again."""
+    runner = runner_of(home)
+    with runner.records.locked():
+        record = runner.records.read(DNSMASQ)
+        if record is None or not runner.running(DNSMASQ):
+            return
+        if told_by_signal():
+            runner.tell(DNSMASQ)
+        else:
+            runner.start(DNSMASQ, record.command, record.digest)
 
 
 def release(home: Home, pairs: Sequence[tuple[str, str]]) -> None:

@@ -16,7 +16,7 @@ from db.engine import open_engine
 from db.home import open_home
 from drivers import wake
 from drivers.redisclient import connect
-from routing import services
+from routing import nameservice, services
 from routing.keepers import KEEPERS
 from routing.syncing import Syncer, keeping
 from tasks.app import program_app
@@ -49,5 +49,6 @@ def syncer(pid: int) -> Syncer:
         except UnavailableError:
             return  # the supervisor looks by itself
 
-    hands = {kind: keeping(kind, open_keeper) for kind, open_keeper in KEEPERS.items()} | services.HANDS
+    hands = {kind: keeping(kind, open_keeper) for kind, open_keeper in KEEPERS.items()}
+    hands |= services.HANDS | nameservice.HANDS
     return Syncer(home, open_engine(home.database, brisk=True), hands, ring)
