@@ -134,7 +134,8 @@ def _base(settings: DnsmasqSettings) -> Iterator[str]:
     for name in dict.fromkeys([*settings.interfaces, *dhcp]):
         yield f"interface={value(name)}"
         if settings.dhcp and name not in dhcp:
-            yield f"no-dhcp-interface={value(name)}"
+            # no-dhcp-interface would take its TFTP away too.
+            yield f"dhcp-ignore=tag:{value(name)}"
 
 
 def _dns(settings: DnsmasqSettings, dns: Dns) -> Iterator[str]:
