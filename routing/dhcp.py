@@ -39,7 +39,7 @@ def others(connection: Connection, mn: str) -> tuple[str, ...]:
     """The DHCP servers that know every node, whatever its pool."""
     able = serving(connection, "dhcpserver")
     if site_values(connection).get("disjointdhcps", "").lower() not in YES:
-        return tuple(dict.fromkeys([mn, *able]))
+        return tuple(able)
     ranges = range_servers(connection, mn, able).values()
     return tuple(dict.fromkeys(server for servers in ranges for server in servers))
 

@@ -25,6 +25,7 @@ from db.nodesetwrites import Outlook
 from drivers.netboot.loaders import render
 from drivers.resolve import Resolver
 from drivers.servedfiles import first_complete
+from routing.dhcp import dhcp_members
 from routing.pools import members, pools_of
 from routing.reach import out_of_reach
 from routing.spread import SpreadAsk, new_job
@@ -205,6 +206,7 @@ def _fill_in(connection: Connection, made: Plan, site: Values, mn: str) -> None:
         resolver.close()
     ips = {node: doc.ip for node, doc in docs.items()}
     far = out_of_reach(connection, ips, made.pools, site, mn)
+    knowing = dhcp_members(connection, made.pools, mn)
     bad |= {node: (DefinitionError.__name__, sentence) for node, sentence in far.items()}
     rendered: dict[int, NodeError | None] = {}
     for node, decision in made.decisions.items():
@@ -219,7 +221,7 @@ def _fill_in(connection: Connection, made: Plan, site: Values, mn: str) -> None:
             bad[node] = (type(error).__name__, error.message)
             continue
         made.boot[node] = (made.shared or made.pools[node], boot.to_text())
-        made.dhcp[node] = (made.pools[node], docs[node].to_text())
+        made.dhcp[node] = (knowing[node], docs[node].to_text())
     made.hopeless |= bad
     made.decisions = {node: one for node, one in made.decisions.items() if node not in bad}
 
