@@ -190,7 +190,6 @@ class Laboratory:
         enter.chmod(0o755)
         self.must("serval", "up")
         self.must("chdef", "-z", given=definitions(self._numbered("10.20.0"), self._numbered("10.30.0")))
-        self.must("makedhcp", "-n")
 
     def start_sns(self) -> None:
         """The service nodes; they set up their services by themselves, and say so when these answer."""
@@ -198,16 +197,21 @@ class Laboratory:
             (url,) = self.must("serval", "db", "grant", sn)
             self._furnish(sn, database=url, server=MN_SERVER)
             self._spawn(sn, f"{sn}-worker", sys.executable, "-m", "cli.main", "serval", "worker", sn)
-        wait_until(self._services_answer, lambda: self.run("serval", "sn").stdout)
+        wait_until(lambda: self._live().keys() >= set(SNS), lambda: self.run("serval", "sn").stdout)
+        self.must("makedhcp", "-n")
+        wait_until(
+            lambda: all(self._live().get(sn, set()) >= SERVICES for sn in SNS),
+            lambda: self.run("serval", "sn").stdout,
+        )
 
-    def _services_answer(self) -> bool:
+    def _live(self) -> dict[str, set[str]]:
+        """Members that live, with those of their services that answer."""
         members = [json.loads(line) for line in self.run("serval", "sn", "--json").stdout.splitlines()]
-        well = {
+        return {
             member["name"]: {one["service"] for one in member["services"] if one["state"] == "ok"}
             for member in members
             if member["state"] == "live"
         }
-        return all(well.get(sn, set()) >= SERVICES for sn in SNS)
 
     def _furnish(self, host: str, **settings: str) -> None:
         """Give a host its home with these settings, and its root folder with the image."""
