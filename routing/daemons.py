@@ -1,14 +1,19 @@
 """Which daemons a host runs for which services, each described from the tables: one line a daemon."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from core.dhcpplan import plan
+from core.netdoc import NetworksDoc
 from core.services import settings
 from core.services.wanted import Service, Wanted
 from drivers.files import write_whole
-from drivers.services import chrony, ganesha, nginx, slapd, vsftpd
+from drivers.interfaces import read_networks
+from drivers.services import chrony, dnsmasqd, ganesha, nginx, slapd, vsftpd
 from drivers.services.daemon import Daemon, Folder
+from drivers.services.dnsmasq import Dns, DnsmasqSettings
 from drivers.services.upkeep import make, read
 from routing.hosttables import HostTables
 
@@ -45,10 +50,51 @@ def _chrony(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
 def _nginx(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
     found = settings.trees(tables.site)
     install, tftp = (tables.home.host_path(path) for path in (found.install, found.tftp))
-    sample(tftp)
     trees = (nginx.Tree("/install", install), nginx.Tree("/tftpboot", tftp))
     web = nginx.Web(trees, found.http_port, f"/tftpboot/{SAMPLE}", SAMPLE_TEXT.encode())
-    return nginx.daemon(web, tables.folder("nginx"), Service.NFS)
+    described = nginx.daemon(web, tables.folder("nginx"), Service.NFS)
+    return replace(described, prepare=partial(write_sample, tftp))
+
+
+def _dnsmasq(tables: HostTables, asked: Sequence[Wanted]) -> Daemon:
+    """DHCP, TFTP and DNS are one daemon."""
+    on = {one.service: one for one in asked}
+    told = tables.networks
+    attached = [(one.interface, one.network) for one in read_networks()]
+    trees = settings.trees(tables.site)
+    tftp = tables.home.host_path(trees.tftp) if Service.TFTP in on else None
+    names = on.get(Service.NAMES)
+    described = dnsmasqd.daemon(
+        DnsmasqSettings(
+            folder=tables.folder("dnsmasq"),
+            interfaces=tuple(dict.fromkeys(["lo", *(name for name, _ in attached)])),
+            dhcp=plan(told, tables.home.name, attached) if Service.DHCP in on and told else None,
+            tftp_root=str(tftp) if tftp else "",
+            dns=dns(tables, told or NetworksDoc(), names) if names else None,
+            http_port=trees.http_port,
+        ),
+        dnsmasqd.Tries(SAMPLE, SAMPLE_TEXT.encode(), tables.home.name),
+    )
+    if tftp is None:
+        return described
+    return replace(described, prepare=partial(_both, described.prepare, partial(write_sample, tftp)))
+
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> None:
+    first()
+    second()
+
+
+def dns(tables: HostTables, told: NetworksDoc, asked: Wanted) -> Dns:
+    """nameserver=1 asks the management node, nameserver=2 and the management node itself hold the records."""
+    records = tables.is_mn or asked.second
+    domains = dict.fromkeys([told.domain, *(one.domain for one in told.networks)])
+    outside = told.forwarders or (() if tables.is_mn else told.master)
+    return Dns(
+        domains=tuple(name for name in domains if name),
+        records=records,
+        servers=outside if records else told.master or told.forwarders,
+    )
 
 
 def _ganesha(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
@@ -57,7 +103,7 @@ def _ganesha(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
     return ganesha.daemon(trees, tables.folder("ganesha"), Service.NFS)
 
 
-def sample(tftpdir: Path) -> None:
+def write_sample(tftpdir: Path) -> None:
     """Write the file that is read to see whether services work. Raises RequestError."""
     make(Folder(tftpdir))
     if read(tftpdir / SAMPLE) != SAMPLE_TEXT:
@@ -69,6 +115,7 @@ DAEMONS = (
     Part("vsftpd", (Service.FTP,), _vsftpd),
     Part("slapd", (Service.LDAP,), _slapd),
     Part("chronyd", (Service.NTP,), _chrony),
+    Part("dnsmasq", (Service.NAMES, Service.DHCP, Service.TFTP), _dnsmasq),
     Part("nginx", (Service.NFS,), _nginx),
     Part("ganesha", (Service.NFS,), _ganesha),
 )

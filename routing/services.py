@@ -90,8 +90,9 @@ class SetUp:
             return [Told(service, str(error), State.FAILED) for service in services]
 
     def _daemon(self, part: Part) -> list[Told]:
-        wanted = [one for service in part.services if (one := self._wants(service))]
-        if any(one.refusal for one in wanted):
+        asked = [one for service in part.services if (one := self._wants(service))]
+        wanted = [one for one in asked if not one.refusal]
+        if asked and not wanted:
             return []  # said already; whatever runs is left alone
         if not wanted:
             return self._part(part.services, lambda: self._end(part))
@@ -150,11 +151,9 @@ def set_up(
     """
     with reading(engine) as connection:
         tables = read_tables(connection, home)
-    daemons = Records(home.run / "services" / home.name)
-    with daemons.locked():
-        run = SetUp(
-            tables, runner_of(home, daemons), Records(home.run / "switches" / home.name), only_check, only
-        )
+    runner = runner_of(home)
+    with runner.records.locked():
+        run = SetUp(tables, runner, Records(home.run / "switches" / home.name), only_check, only)
         results = merged(run.everything())
     with writing(engine) as connection:
         snservices.note(connection, home.name, results, time.time(), None if only == EVERYTHING else only)
@@ -166,15 +165,21 @@ def set_up(
 
 def revive(home: Home) -> list[str]:
     """Start again the daemons of this host that died; their names."""
-    daemons = Records(home.run / "services" / home.name)
-    if not daemons.names():
+    runner = runner_of(home)
+    if not runner.records.names():
         return []
-    with daemons.locked():
-        return runner_of(home, daemons).revive()
+    with runner.records.locked():
+        return runner.revive()
 
 
-def runner_of(home: Home, records: Records) -> Runner:
+def tell(home: Home, daemon: str) -> None:
+    """Let a daemon of this host read its files again; nothing happens when Serval does not run it."""
+    runner_of(home).tell(daemon)
+
+
+def runner_of(home: Home) -> Runner:
     """systemd where it is the init of this very host, else processes of our own."""
+    records = Records(home.run / "services" / home.name)
     logs = home.logs / home.name
     if BOOTED.is_dir() and str(home.root) == "/":
         return Systemd(records, logs)

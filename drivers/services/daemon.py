@@ -49,6 +49,8 @@ class Daemon:
     #: Configuration files, whole.
     files: Mapping[Path, str] = field(default_factory=dict)
     folders: tuple[Folder, ...] = ()
+    #: Makes what else must be there before it starts. Raises RequestError.
+    prepare: Callable[[], None] = lambda: None
     ports: tuple[Port, ...] = ()
     #: Lets the program read the files that were just written; it ends with 0 when they are well.
     test: tuple[str, ...] = ()

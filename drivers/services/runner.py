@@ -39,8 +39,8 @@ class Runner(Protocol):
     def start(self, name: str, command: Sequence[str], digest: str) -> int:
         """Start it, or start it again with another command; its process id. Raises UnavailableError."""
 
-    def tell(self, name: str, digest: str) -> None:
-        """Send SIGHUP: its configuration changed."""
+    def tell(self, name: str, digest: str = "") -> None:
+        """Send SIGHUP to a daemon that runs; with `digest` its configuration has changed to that."""
 
     def stop(self, name: str) -> None:
         """End it and forget it; nothing happens when Serval did not start it. Raises UnavailableError."""
@@ -82,12 +82,13 @@ class Supervised:
         self.records.write(name, Record(tuple(command), digest, pid, start_time(pid), boot_id()))
         return pid
 
-    def tell(self, name: str, digest: str) -> None:
-        """Send SIGHUP: its configuration changed."""
+    def tell(self, name: str, digest: str = "") -> None:
+        """Send SIGHUP to a daemon that runs; with `digest` its configuration has changed to that."""
         record = self.records.read(name)
         if record and alive(record):
             os.kill(record.pid, signal.SIGHUP)
-            self.records.write(name, replace(record, digest=digest))
+            if digest:
+                self.records.write(name, replace(record, digest=digest))
 
     def stop(self, name: str) -> None:
         """End it and forget it; nothing happens when Serval did not start it. Raises UnavailableError."""

@@ -62,12 +62,13 @@ class Systemd:
         systemctl("restart", unit(name))
         return self.running(name)
 
-    def tell(self, name: str, digest: str) -> None:
-        """Send SIGHUP: its configuration changed."""
-        systemctl("reload", unit(name))
+    def tell(self, name: str, digest: str = "") -> None:
+        """Send SIGHUP to a daemon that runs; with `digest` its configuration has changed to that."""
         record = self.records.read(name)
         if record:
-            self.records.write(name, replace(record, digest=digest))
+            systemctl("reload", unit(name))
+            if digest:
+                self.records.write(name, replace(record, digest=digest))
 
     def stop(self, name: str) -> None:
         """End it and forget it; nothing happens when Serval did not start it. Raises UnavailableError."""

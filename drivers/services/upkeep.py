@@ -52,6 +52,7 @@ def keep_up(daemon: Daemon, runner: Runner, *, only_check: bool = False) -> Kept
         return _look(daemon, runner, pid, digest)
     for folder in daemon.folders:
         make(folder)
+    daemon.prepare()
     write(daemon)
     record = runner.records.read(daemon.name)
     if pid and record and record.digest == digest:

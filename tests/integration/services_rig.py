@@ -20,10 +20,13 @@ from typing import Any
 
 from sqlalchemy import delete, insert
 
+from core.netdoc import NAME, NetworksDoc
 from core.services.wanted import Result
+from core.wanted import Kind
 from db.engine import Engine, open_engine, writing
 from db.home import Home, make_home
 from db.tables import TABLES
+from db.wanted import put
 from drivers.services.records import Records
 from drivers.services.runner import Supervised
 from routing.services import set_up
@@ -49,6 +52,17 @@ def in_own_network(test: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def wire(name: str, address: str) -> None:
+    """An interface of this thread's namespace with an address, and something at its other end."""
+    for words in (
+        f"link add {name} type veth peer name {name}-far",
+        f"address add {address} dev {name}",
+        f"link set {name} up",
+        f"link set {name}-far up",
+    ):
+        subprocess.run(["ip", *words.split()], check=True)
+
+
 @dataclass
 class Sn:
     """One service node, `sn1`."""
@@ -71,6 +85,11 @@ class Sn:
                 connection.execute(insert(TABLES["site"]).values(key=key, value=value))
             connection.execute(insert(TABLES["nodelist"]).values(node="sn1", groups="service"))
             connection.execute(insert(TABLES["servicenode"]).values(node="sn1", **services))
+
+    def networks(self, doc: NetworksDoc) -> None:
+        """What makedhcp -n writes."""
+        with writing(self.engine) as connection:
+            put(connection, Kind.SERVICE, {NAME: (("sn1",), doc.to_text())})
 
     def set_up(self, *, only_check: bool = False) -> dict[str, Result]:
         """Set its services up; what became of each."""

@@ -1,12 +1,11 @@
 """Real daemons of a service node, each made what the tables say: on, unchanged, changed, off, and refused."""
 
-import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
-from services_rig import Sn, in_own_network, service_node
+from services_rig import Sn, in_own_network, service_node, wire
+
+from core.netdoc import NetDoc, NetworksDoc
 
 
 @pytest.fixture
@@ -45,3 +44,32 @@ def test_on_unchanged_changed_and_off(sn: Sn, service: str, daemon: str, change:
     state, said = sn.told()[service]
     assert (state, f"{daemon} stopped" in said, sn.pid(daemon)) == ("off", True, 0)
     assert sn.told() == {}
+
+
+NETWORKS = NetworksDoc(
+    networks=(NetDoc("boot", "10.7.0.0/24"),), domain="cluster.net", master=("10.7.0.250",), lease_s=600
+)
+
+
+@in_own_network
+def test_dhcp_tftp_and_dns_are_one_daemon(sn: Sn) -> None:
+    wire("eth1", "10.7.0.1/24")
+    sn.tables({}, dhcpserver="1", tftpserver="1", nameserver="2")
+    told = sn.told()
+    assert told["tftpserver"] == told["nameserver"] == ("ok", "dnsmasq started")
+    assert told["dhcpserver"][0] == "failed"
+    assert "makedhcp -n" in told["dhcpserver"][1]
+
+    sn.networks(NETWORKS)
+    told = sn.told()
+    assert told == dict.fromkeys(("dhcpserver", "tftpserver", "nameserver"), ("ok", "dnsmasq restarted"))
+    first = sn.pid("dnsmasq")
+    told = sn.told()
+    assert told == dict.fromkeys(told, ("ok", "dnsmasq unchanged"))
+    assert sn.pid("dnsmasq") == first
+
+    sn.tables({}, tftpserver="1")
+    assert sn.told() == {"tftpserver": ("ok", "dnsmasq restarted")}
+    sn.tables({}, tftpserver="0")
+    assert {state for state, _ in sn.told().values()} == {"off"}
+    assert sn.pid("dnsmasq") == 0
