@@ -23,6 +23,8 @@ COMMANDS = {
     "rpower": ("cli.power", "rpower"),
     "rsetboot": ("cli.power", "rsetboot"),
     "nodeset": ("cli.nodeset", "nodeset"),
+    "snmove": ("cli.snmove", "snmove"),
+    "nodestat": ("cli.nodestat", "nodestat"),
     "mkdef": ("cli.definitions", "mkdef"),
     "chdef": ("cli.definitions", "chdef"),
     "lsdef": ("cli.definitions", "lsdef"),

@@ -30,6 +30,16 @@ def nodeset() -> NoReturn:
     main("nodeset")
 
 
+def snmove() -> NoReturn:
+    """The `snmove` script."""
+    main("snmove")
+
+
+def nodestat() -> NoReturn:
+    """The `nodestat` script."""
+    main("nodestat")
+
+
 def mkdef() -> NoReturn:
     """The `mkdef` script."""
     main("mkdef")

@@ -120,8 +120,8 @@ class Registrar:
             pools = pools_of(connection, sorted(values), self._mn).of
             here = {pool: any(map(self._serves, members(pool))) for pool in set(pools.values())}
             served = frozenset(node for node, pool in pools.items() if here[pool])
-        said = site_values(connection).get("nodestatus", "").lower()
-        return Roll(now, nodes, frozenset(nameless), served, said not in ("n", "no", "0"))
+        written = nodestatus.is_written(site_values(connection))
+        return Roll(now, nodes, frozenset(nameless), served, written)
 
     def _by_name(self, address: str, roll: Roll) -> tuple[str, ...]:
         """A node that has no address in the tables: its name leads to this address, and back."""
