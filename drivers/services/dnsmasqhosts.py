@@ -29,6 +29,8 @@ from drivers.files import write_whole
 from drivers.services.dnsmasq import HOSTS, LATER, MORE_HOSTS, OPTIONS, prepare, value
 
 STATE = "dhcp.json"
+#: So that the file is never empty, unless it is not ours.
+HEAD = "# Records of nodes, written by Serval.\n"
 #: So many files in `dhcp.d` are put together.
 MOST_FILES = 50
 #: What DHCP may call a host (RFC 1123); a node with another name gets none.
@@ -112,14 +114,16 @@ class DhcpKeeper:
             if added:
                 write_whole(more / str(new.revision), _text(added))
             return told
-        write_whole(self.folder / HOSTS, _text(line for lines in new.records.values() for line in lines))
+        every = (line for lines in new.records.values() for line in lines)
+        write_whole(self.folder / HOSTS, HEAD + _text(every))
         for file in more.iterdir():
             file.unlink(missing_ok=True)
         return True
 
     def _read(self) -> State:
-        """What was written last; nothing when a file is missing or is no state."""
-        if not (self.folder / HOSTS).exists():
+        """What was written last; nothing when a file is missing, empty or no state."""
+        hosts = self.folder / HOSTS
+        if not hosts.exists() or not hosts.stat().st_size:
             return State()
         with suppress(OSError, ValueError, TypeError):
             return State(**json.loads((self.folder / STATE).read_text(encoding="utf-8")))
