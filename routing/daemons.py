@@ -60,7 +60,8 @@ def _dnsmasq(tables: HostTables, asked: Sequence[Wanted]) -> Daemon:
     """DHCP, TFTP and DNS are one daemon."""
     on = {one.service: one for one in asked}
     told = tables.networks
-    attached = [(one.interface, one.network) for one in read_networks()]
+    own = read_networks()
+    attached = [(one.interface, one.network) for one in own]
     trees = settings.trees(tables.site)
     tftp = tables.home.host_path(trees.tftp) if Service.TFTP in on else None
     names = on.get(Service.NAMES)
@@ -68,6 +69,7 @@ def _dnsmasq(tables: HostTables, asked: Sequence[Wanted]) -> Daemon:
         DnsmasqSettings(
             folder=tables.folder("dnsmasq"),
             interfaces=tuple(dict.fromkeys(["lo", *(name for name, _ in attached)])),
+            addresses=tuple(str(one.address) for one in own),
             dhcp=plan(told, tables.home.name, attached) if Service.DHCP in on and told else None,
             tftp_root=str(tftp) if tftp else "",
             dns=dns(tables, told or NetworksDoc(), names) if names else None,

@@ -84,6 +84,8 @@ class DnsmasqSettings:
     #: dnsmasq gives up root for it. The folder must be readable to it; root itself serves by TFTP only what
     #: everybody may read.
     user: str = "root"
+    #: This host's own addresses: a client that takes the offer of another server is left in peace.
+    addresses: tuple[str, ...] = ()
 
 
 def told_by_signal() -> bool:
@@ -164,6 +166,7 @@ def _dhcp(settings: DnsmasqSettings, dhcp: DhcpPlan) -> Iterator[str]:
     yield from _boot(settings.http_port)
     for interface in sorted(dhcp.no_boot):
         yield f"tag-if=set:{NO_BOOT},tag:{value(interface)}"
+    yield from _of_others(settings.addresses)
     if dhcp.place:
         yield f"tag-if=set:{LATER},tag:!known"
     yield f"dhcp-reply-delay=tag:{LATER},{DELAY_S}"
@@ -205,6 +208,16 @@ def _boot(http_port: int) -> Iterator[str]:
 def plain_clients(loader: Loader) -> dict[int, str]:
     """Architecture → first file, for those that load it by TFTP."""
     return {arch: file for arch, file in dhcp_boot_files(loader).items() if arch not in HTTP_CLIENTS}
+
+
+def _of_others(addresses: tuple[str, ...]) -> Iterator[str]:
+    """Say nothing to a client that names another server (option 54): an authoritative one would refuse it."""
+    if addresses:
+        yield "dhcp-match=set:asked,54"
+        for address in addresses:
+            yield f"dhcp-match=set:own,54,{value(address)}"
+        yield "tag-if=set:other,tag:asked,tag:!own"
+        yield "dhcp-ignore=tag:other"
 
 
 def _subnet(tag: str, subnet: Subnet, lease_s: int) -> Iterator[str]:

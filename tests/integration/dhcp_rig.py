@@ -139,8 +139,15 @@ class Client:
 
     def take(self, mac: str, offer: Answer) -> Answer:
         """Take an offer."""
+        return self._first(self._request(mac, offer), 5.0)
+
+    def taken(self, mac: str, offer: Answer, wait_s: float = 0.5) -> list[Answer]:
+        """Take an offer, and hear what every server says to that within the time."""
+        return self._collect(self._request(mac, offer), wait_s, 9)
+
+    def _request(self, mac: str, offer: Answer) -> int:
         told = {50: IPv4Address(offer.ip).packed, 54: IPv4Address(offer.server).packed}
-        return self._first(self._send(mac, REQUEST, told, {}), 5.0)
+        return self._send(mac, REQUEST, told, {})
 
     def _send(self, mac: str, kind: int, told: dict[int, bytes], more: Mapping[str, bytes]) -> int:
         xid, none = secrets.randbits(32), bytes(4)
@@ -199,7 +206,8 @@ class Server:
     def settings(self) -> DnsmasqSettings:
         """What its dnsmasq shall do."""
         told = plan(self.doc, self.name, [(BRIDGE, self.network)])
-        return DnsmasqSettings(self.folder, (BRIDGE,), told, self.tftp_root, self.dns)
+        own = (self.address.partition("/")[0],)
+        return DnsmasqSettings(self.folder, (BRIDGE,), told, self.tftp_root, self.dns, addresses=own)
 
     def start(self) -> None:
         """Start dnsmasq, which must like its configuration, and wait until it serves."""
