@@ -92,7 +92,8 @@ def test_no_value_of_the_tables_breaks_the_file(row: dict[str, str], domain: str
 
 def render(doc: NetworksDoc) -> str:
     told = plan(doc, "sn1", [("eth1", IPv4Network(doc.networks[0].net))])
-    return render_dnsmasq(DnsmasqSettings(Path("/x"), ("eth1",), told, "/tftpboot", Dns(("c.net",), True)))
+    names = Dns(("c.net",), records=True)
+    return render_dnsmasq(DnsmasqSettings(Path("/x"), dhcp=told, tftp_root="/tftpboot", dns=names))
 
 
 KEYWORDS = {
