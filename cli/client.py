@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 #: Subcommands of `serval` that are processes, or start and stop them: they run where they were typed.
-LOCAL = frozenset({"up", "down", "status", "worker", "server", "sim", "flower", "db", "import-xcat"})
+LOCAL = frozenset(
+    {"up", "down", "status", "worker", "server", "sim", "flower", "db", "console", "import-xcat"}
+)
 #: Commands that write files or ask an editor: they run where they were typed too, with the caller's rights.
 OWN_RIGHTS = frozenset({"tabedit", "tabrestore", "dumpxCATdb", "restorexCATdb", "makehosts", "nodepurge"})
 #: What is asked again with its request id when the server is lost: one request is one job (PROTOCOL 7).
-JOBS = frozenset({"rpower", "rsetboot", "serval retry"})
+JOBS = frozenset({"rpower", "rsetboot", "serval retry", "serval services", "makentp", "makeconservercf"})
 #: What of the environment a command may want to know.
 ENVIRONMENT = frozenset(
     ["HOME", "USER", "LOGNAME", "SUDO_USER", "XDG_DATA_HOME", "LANG", "LANGUAGE", "TZ", "TERM", "COLUMNS"]

@@ -8,13 +8,14 @@ from pathlib import Path
 from core.dhcpplan import plan
 from core.netdoc import NetworksDoc
 from core.services import settings
-from core.services.wanted import Service, Wanted
+from core.services.wanted import YES, Service, Wanted
 from drivers.files import write_whole
 from drivers.interfaces import read_networks
-from drivers.services import chrony, dnsmasqd, ganesha, nginx, slapd, vsftpd
+from drivers.services import chrony, conserver, dnsmasqd, ganesha, nginx, slapd, vsftpd
 from drivers.services.daemon import Daemon, Folder
 from drivers.services.dnsmasq import Dns, DnsmasqSettings
 from drivers.services.upkeep import make, read
+from routing.consoles import console_command
 from routing.hosttables import HostTables
 
 #: A small file below tftpdir that is read over HTTP and TFTP to see whether they work.
@@ -99,6 +100,21 @@ def dns(tables: HostTables, told: NetworksDoc, asked: Wanted) -> Dns:
     )
 
 
+def _conserver(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
+    master = tables.site.get("master", "").strip()
+    return conserver.daemon(
+        conserver.Consoles(
+            consoles=tables.consoles,
+            command=console_command(tables.home),
+            logs=tables.home.logs / tables.home.name / "consoles",
+            trusted=("127.0.0.1", *([settings.host(master, "site.master")] if master else [])),
+            on_demand=tables.site.get("consoleondemand", "").lower() in YES,
+        ),
+        tables.folder("conserver"),
+        Service.CONSOLES,
+    )
+
+
 def _ganesha(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
     found = settings.trees(tables.site)
     trees = {path: tables.home.host_path(path) for path in (found.install, found.tftp)}
@@ -117,6 +133,7 @@ DAEMONS = (
     Part("vsftpd", (Service.FTP,), _vsftpd),
     Part("slapd", (Service.LDAP,), _slapd),
     Part("chronyd", (Service.NTP,), _chrony),
+    Part("conserver", (Service.CONSOLES,), _conserver),
     Part("dnsmasq", (Service.NAMES, Service.DHCP, Service.TFTP), _dnsmasq),
     Part("nginx", (Service.NFS,), _nginx),
     Part("ganesha", (Service.NFS,), _ganesha),

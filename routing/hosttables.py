@@ -1,10 +1,11 @@
 """What the tables say that concerns the services of one host, read in one snapshot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core import netdoc
+from core.dhcpplan import same_host
 from core.netdoc import NetworksDoc
 from core.services import wanted
 from core.services.wanted import Service, Wanted
@@ -14,6 +15,8 @@ from db.engine import Connection
 from db.home import Home
 from db.lookup import Values, effective, site_values
 from db.wanted import documents
+from drivers.services.conserver import Console
+from routing.consoles import consoles_of
 from routing.pools import SERVICES
 from routing.syncing import own_names
 
@@ -30,6 +33,8 @@ class HostTables:
     networks: NetworksDoc | None
     #: Net and mask of each row of networks.
     nets: Sequence[tuple[str, str]]
+    #: What its conserver has, when it shall run.
+    consoles: Sequence[Console]
     #: How many nodes name it as their monserver.
     monitored: int
 
@@ -59,19 +64,43 @@ def read_tables(connection: Connection, home: Home) -> HostTables:
         for values in read_rows(connection, "network").values()
     ]
     document = documents(connection, Kind.SERVICE, [netdoc.NAME]).get(netdoc.NAME)
+    asked = wanted.read(columns)
+    on = {one.service for one in asked if one.on}
+    is_mn = home.name == home.mn
+    consoles = consoles_of(connection, names, is_mn=is_mn) if Service.CONSOLES in on else []
     return HostTables(
         home=home,
-        is_mn=home.name == home.mn,
-        wanted=[_possible(one, known=document is not None) for one in wanted.read(columns)],
+        is_mn=is_mn,
+        wanted=[_possible(one, document is not None, bool(consoles)) for one in asked],
         site=site_values(connection),
         networks=netdoc.from_text(document) if document else None,
         nets=nets,
-        monitored=0,
+        consoles=consoles,
+        monitored=len(monitored_by(connection, names)) if Service.MONITOR in on else 0,
     )
 
 
-def _possible(one: Wanted, *, known: bool) -> Wanted:
-    """DHCP without any network to serve is refused; DNS and TFTP go on."""
-    if one.service is not Service.DHCP or not one.on or one.refusal or known:
+def monitored_by(connection: Connection, names: Collection[str]) -> list[str]:
+    """The nodes whose noderes.monserver is the host of these names: `sn1`, or `sn1,name-for-the-node`."""
+    found = effective(connection, {"noderes": ["monserver"]})
+    first = {
+        node: values["noderes.monserver"].partition(",")[0].strip()
+        for node, values in found.items()
+        if values
+    }
+    return [node for node, server in first.items() if any(same_host(server, name) for name in names)]
+
+
+#: Services that cannot run without something to serve.
+EMPTY = {
+    Service.DHCP: "the networks are not known yet; on the management node run: makedhcp -n",
+    Service.CONSOLES: "no node has its console here; set nodehm.cons and nodehm.conserver",
+}
+
+
+def _possible(one: Wanted, networks: bool, consoles: bool) -> Wanted:
+    """A service without anything to serve is refused; others of the same daemon go on."""
+    served = {Service.DHCP: networks, Service.CONSOLES: consoles}
+    if not one.on or one.refusal or served.get(one.service, True):
         return one
-    return replace(one, refusal="the networks are not known yet; on the management node run: makedhcp -n")
+    return replace(one, refusal=EMPTY[one.service])

@@ -64,6 +64,18 @@ def ftp_login(host: str = HERE, port: int = ftplib.FTP_PORT) -> str | None:
     return probe("anonymous FTP", ask)
 
 
+def tcp_greeting(what: str, port: int, expected: bytes, host: str = HERE) -> str | None:
+    """Connect and wait for the first word of a server that speaks first."""
+
+    def ask() -> str | None:
+        with socket.create_connection((host, port), TIMEOUT_S) as client:
+            client.settimeout(TIMEOUT_S)
+            said = client.recv(64)
+        return None if said.startswith(expected) else f"{what} says {said!r}"
+
+    return probe(f"{what} on port {port}", ask)
+
+
 def ntp_query(host: str = HERE, port: int = 123) -> str | None:
     """Ask the time. A clock that is not synchronised yet is an answer too."""
 

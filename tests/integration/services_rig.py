@@ -86,6 +86,12 @@ class Sn:
             connection.execute(insert(TABLES["nodelist"]).values(node="sn1", groups="service"))
             connection.execute(insert(TABLES["servicenode"]).values(node="sn1", **services))
 
+    def node(self, name: str, table: str, **columns: str) -> None:
+        """A node with a row in a table, beside those of `tables`."""
+        with writing(self.engine) as connection:
+            connection.execute(insert(TABLES["nodelist"]).values(node=name, groups="all"))
+            connection.execute(insert(TABLES[table]).values(node=name, **columns))
+
     def networks(self, doc: NetworksDoc) -> None:
         """What makedhcp -n writes."""
         with writing(self.engine) as connection:

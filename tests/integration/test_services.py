@@ -91,6 +91,26 @@ def test_dhcp_tftp_and_dns_are_one_daemon(sn: Sn) -> None:
 
 
 @in_own_network
+def test_conserver_has_the_consoles_of_its_nodes(sn: Sn) -> None:
+    sn.tables({}, conserver="1")
+    assert "no node has its console here" in sn.told()["conserver"][1]
+    sn.node("n1", "nodehm", cons="ipmi", conserver="sn1.cluster.net")
+    sn.node("n2", "nodehm", cons="ipmi", conserver="sn2")
+    sn.node('n3 { exec "id"; }', "nodehm", cons="ipmi", conserver="sn1")
+    assert sn.told() == {"conserver": ("ok", "conserver started")}
+    first = sn.pid("conserver")
+    file = sn.home.path / "services" / "sn1" / "conserver" / "conserver.cf"
+    assert [line for line in file.read_text().splitlines() if line.startswith("console")] == [
+        "console n1 { }"
+    ]
+
+    sn.node("n4", "nodehm", serialport="0", conserver="sn1")
+    assert sn.told() == {"conserver": ("ok", "conserver told")}
+    assert sn.told() == {"conserver": ("ok", "conserver unchanged")}
+    assert sn.pid("conserver") == first
+
+
+@in_own_network
 def test_a_stranger_on_the_port_is_named_and_left_alone(sn: Sn) -> None:
     command = [sys.executable, "-m", "http.server", "80", "--bind", "127.0.0.1"]
     stranger = sn.stranger(*command)
