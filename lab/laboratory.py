@@ -77,6 +77,7 @@ bmc:
     osarch=x86_64
     profile=lab
     provmethod=netboot
+    addkcmdline=quiet
     rootimgdir=/{IMAGE_FOLDER}
 {MN}:
     objtype=node
@@ -197,12 +198,16 @@ class Laboratory:
             (url,) = self.must("serval", "db", "grant", sn)
             self._furnish(sn, database=url, server=MN_SERVER)
             self._spawn(sn, f"{sn}-worker", sys.executable, "-m", "cli.main", "serval", "worker", sn)
-        wait_until(lambda: self._live().keys() >= set(SNS), lambda: self.run("serval", "sn").stdout)
+        wait_until(lambda: all(map(self._listens, SNS)), lambda: self.run("serval", "sn").stdout)
         self.must("makedhcp", "-n")
         wait_until(
             lambda: all(self._live().get(sn, set()) >= SERVICES for sn in SNS),
             lambda: self.run("serval", "sn").stdout,
         )
+
+    def _listens(self, sn: str) -> bool:
+        """Whether both Celery workers of a service node do: on a busy machine long after its first beat."""
+        return (self.folder / f"{sn}-worker.log").read_text(errors="replace").count(" ready.") == 2
 
     def _live(self) -> dict[str, set[str]]:
         """Members that live, with those of their services that answer."""
