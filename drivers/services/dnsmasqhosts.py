@@ -17,8 +17,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from copy import deepcopy
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from core.dhcpdoc import DhcpDoc, DhcpHost, from_text
@@ -47,6 +46,15 @@ class State:
     servers: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
 
+    def copy(self, revision: int) -> "State":
+        """The same at another revision; nodes may be added and removed, what they have is shared."""
+        return State(revision, dict(self.records), dict(self.leases), dict(self.servers), dict(self.problems))
+
+    def to_text(self) -> str:
+        """As JSON."""
+        # dataclasses.asdict() copies everything, which costs more than all else here.
+        return json.dumps({one.name: getattr(self, one.name) for one in fields(self)})
+
 
 @dataclass(frozen=True, slots=True)
 class DhcpKeeper:
@@ -72,7 +80,7 @@ class DhcpKeeper:
         """Put the changes into effect; node → sentence of those that failed. Raises RequestError."""
         prepare(self.folder)
         old = self._read()
-        new = replace(deepcopy(old), revision=revision)
+        new = old.copy(revision)
         failed = {}
         for change in changes:
             new.problems.pop(change.name, None)
@@ -82,7 +90,7 @@ class DhcpKeeper:
             self.release(_lost(old, new, [change.name for change in changes]))
             self.signal()
         if new != old:
-            write_whole(self.folder / STATE, json.dumps(asdict(new)))
+            write_whole(self.folder / STATE, new.to_text())
         return failed
 
     def _take(self, state: State, change: Change) -> str:
