@@ -31,7 +31,7 @@ from drivers import leases
 from drivers.certificate import make_certificate
 from drivers.resolve import host_names
 from drivers.seal import make_key
-from routing import services
+from routing import monitoring, services
 from routing.authority import boottime
 from routing.keepers import KEEPERS
 from routing.router import JOBS
@@ -88,7 +88,7 @@ class Keeper:
         self._join()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop.set())
-        chores = [self._look_at_database, self._hold_lease, self._serve]
+        chores = [self._look_at_database, self._hold_lease, self._serve, self._monitor]
         if self.is_mn:
             chores.append(self._supervisor())
         for kind in queue_classes():
@@ -213,6 +213,15 @@ class Keeper:
             with logged():
                 for name in services.revive(self.home):
                     log.warning("%s had died; it was started again", name)
+
+    def _monitor(self) -> None:
+        """Look at the nodes that name this host as their monserver."""
+        engine, pause = open_engine(self.home.database), monitoring.IDLE_S
+        while True:
+            with logged():
+                pause = monitoring.turn(self.home, engine)
+            if self.stop.wait(pause):
+                return
 
     def _supervisor(self) -> Callable[[], None]:
         """The supervisor's loop; its libraries are loaded here, before there are other threads."""

@@ -73,7 +73,7 @@ class NetBox(Box):
         own = {"SERVAL_HOME": str(self.folder / name), "SERVAL_NAME": name}
         with (self.folder / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                [*self.inside(name), sys.executable, "-m", "cli.main", "serval", "worker", name],
+                [*self.inside(name), sys.executable, "-m", "cli.main", "serval", "worker", name, "--reload"],
                 cwd=CHECKOUT,
                 env=self.environment | own,
                 stdin=subprocess.DEVNULL,

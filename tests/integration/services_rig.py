@@ -23,8 +23,10 @@ from sqlalchemy import delete, insert
 from core.netdoc import NAME, NetworksDoc
 from core.services.wanted import Result
 from core.wanted import Kind
-from db.engine import Engine, open_engine, writing
+from db import nodestatus
+from db.engine import Engine, open_engine, reading, writing
 from db.home import Home, make_home
+from db.lookup import effective
 from db.tables import TABLES
 from db.wanted import put
 from drivers.services.records import Records
@@ -91,6 +93,19 @@ class Sn:
         with writing(self.engine) as connection:
             connection.execute(insert(TABLES["nodelist"]).values(node=name, groups="all"))
             connection.execute(insert(TABLES[table]).values(node=name, **columns))
+
+    def row(self, table: str, **columns: str) -> None:
+        """A row of a table."""
+        with writing(self.engine) as connection:
+            connection.execute(insert(TABLES[table]).values(**columns))
+
+    def statuses(self, **written: str) -> dict[str, str]:
+        """Write nodelist.status of some nodes; what it is of all that have one."""
+        with writing(self.engine) as connection:
+            nodestatus.write(connection, written, 0)
+        with reading(self.engine) as connection:
+            values = effective(connection, {"nodelist": ["status"]})
+        return {node: row["nodelist.status"] for node, row in values.items() if row}
 
     def networks(self, doc: NetworksDoc) -> None:
         """What makedhcp -n writes."""

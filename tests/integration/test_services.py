@@ -20,6 +20,7 @@ from drivers.services import forwarding
 from drivers.services.daemon import Daemon
 from drivers.services.ports import listeners
 from drivers.services.upkeep import write
+from routing.monitoring import IDLE_S, turn
 from routing.services import revive
 
 
@@ -276,3 +277,30 @@ def wait_until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@in_own_network
+def test_a_monitoring_service_node_records_who_answers(sn: Sn) -> None:
+    sn.tables({}, monserver="1")
+    for name, address in (
+        ("n1", "127.0.0.21"),
+        ("n2", "127.0.0.22"),
+        ("n3", "10.99.0.1"),
+        ("n4", "10.99.0.2"),
+    ):
+        sn.node(name, "noderes", monserver="sn1,sn1-c")
+        sn.row("hosts", node=name, ip=address)
+    sn.node("n5", "noderes", monserver="sn2")
+    sn.statuses(n1="unreachable", n2="netbooting", n3="booted", n4="installing", n5="booted")
+    sn.row("monsetting", name="xcatmon", key="ping-interval", value="5")
+    assert sn.told() == {"monserver": ("ok", "looks at 4 nodes")}
+    assert turn(sn.home, sn.engine) == 300
+    assert sn.statuses() == {
+        "n1": "alive",
+        "n2": "netbooting",
+        "n3": "unreachable",
+        "n4": "installing",
+        "n5": "booted",
+    }
+    sn.tables({})
+    assert turn(sn.home, sn.engine) == IDLE_S
