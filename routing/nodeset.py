@@ -26,7 +26,7 @@ from drivers.netboot.loaders import render
 from drivers.resolve import Resolver
 from drivers.servedfiles import first_complete
 from routing.dhcp import dhcp_members
-from routing.pools import members, pools_of
+from routing.pools import members, pools_from
 from routing.reach import out_of_reach
 from routing.spread import SpreadAsk, new_job
 
@@ -60,7 +60,8 @@ class Plan:
 def plan(connection: Connection, chain: Sequence[Word], nodes: Sequence[str], home: Home) -> Plan:
     """What a chain means for these nodes. Raises RequestError for site settings that cannot be used."""
     values = boot_values(connection, nodes)
-    pools = pools_of(connection, nodes, home.mn)
+    written = {node: values.nodes.get(node, {}).get("noderes.servicenode", "") for node in nodes}
+    pools = pools_from(connection, written, home.mn, values.bad)
     made = Plan(
         pools={node: tuple(members(pool)) for node, pool in pools.of.items()}, hopeless=dict(pools.hopeless)
     )

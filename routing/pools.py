@@ -35,9 +35,13 @@ def pools_of(connection: Connection, nodes: Sequence[str], mn: str) -> Pools:
     """The pools of `nodes`, in which only real service nodes and the management node `mn` are left."""
     unreadable: Unreadable = {}
     values = effective(connection, {"noderes": ["servicenode"]}, nodes, unreadable)
-    known = {_short(name) for name in service_nodes(connection)} | {_short(mn)}
     written = {node: values.get(node, {}).get("noderes.servicenode", "") for node in nodes}
-    bad = {node: sentence for (node, _), sentence in unreadable.items()}
+    return pools_from(connection, written, mn, {node: said for (node, _), said in unreadable.items()})
+
+
+def pools_from(connection: Connection, written: Mapping[str, str], mn: str, bad: Mapping[str, str]) -> Pools:
+    """The same for nodes whose noderes.servicenode is known already; `bad` are sentences about others."""
+    known = {_short(name) for name in service_nodes(connection)} | {_short(mn)}
     return sort_out(written, known, mn, bad)
 
 
