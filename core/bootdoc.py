@@ -63,7 +63,7 @@ class BootDoc:
 
     def to_text(self) -> str:
         """As JSON, the same for equal documents."""
-        return json.dumps({name: getattr(self, name) for name in self.__slots__}, sort_keys=True)
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
 
 
 def from_text(text: str) -> BootDoc:

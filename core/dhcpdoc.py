@@ -45,7 +45,7 @@ class DhcpDoc:
         """As JSON, the same for equal documents."""
         told = {name: getattr(self, name) for name in self.__slots__}
         hosts = [{name: getattr(host, name) for name in host.__slots__} for host in self.hosts]
-        return json.dumps(told | {"hosts": hosts}, sort_keys=True)
+        return json.dumps(told | {"hosts": hosts})
 
 
 def from_text(text: str) -> DhcpDoc:
