@@ -1,7 +1,7 @@
 """lsdef: definitions as lists, long forms, single attributes or stanzas (man page lsdef(1))."""
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from cli.arguments import Parser, command
 from cli.context import Context
@@ -130,16 +130,17 @@ def _print(
     _print_long(objtype, found, asked, options, ctx)
     for (node, _), sentence in unreadable.items():
         ctx.complain(f"Warning: {printable(f'{node}: {sentence}')}")
-    _say_closed({name: table for name, table in closed.items() if not asked or name in asked}, ctx)
+    concerned = [whole(one) for one in asked] or list(closed)
+    _say_closed({table for name in concerned for table in closed.get(name, ())}, ctx)
     return len(found)
 
 
-def _say_closed(closed: Mapping[str, str], ctx: Context) -> None:
+def _say_closed(tables: Iterable[str], ctx: Context) -> None:
     """Name what a service node's role in the database does not let us see."""
-    if closed:
+    if closed := ", ".join(sorted(tables)):
         ctx.complain(
-            f"Warning: this service node may not read {', '.join(sorted(set(closed.values())))}; not shown: "
-            f"{', '.join(sorted(closed))}. The management node shows them."
+            f"Warning: this service node may not read {closed}; what is set there is not shown. "
+            "The management node shows it."
         )
 
 

@@ -78,6 +78,7 @@ class Server:
         self._lock = only_one(home)
         self._door = open_door(home)
         self._listener = listen(home)
+        os.write(self._lock, str(os.getpid()).encode())  # now there is somebody to be asked
         self._woken, self._wake = socket.socketpair()
         self._log = os.dup(2)
 
@@ -215,7 +216,6 @@ def only_one(home: Home) -> int:
     except BlockingIOError:
         raise RequestError(f"a command server runs for {home.path} already") from None
     os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
     return lock
 
 

@@ -122,12 +122,12 @@ def own_attributes(connection: Connection, objtype: str, name: str) -> dict[str,
     return as_attributes(places_by_key(known, known), rows.get(name, {}))
 
 
-def closed_attributes(connection: Connection) -> dict[str, str]:
-    """The attributes of nodes and groups that our role in the database may not read, with a table of each."""
+def closed_attributes(connection: Connection) -> dict[str, set[str]]:
+    """The attributes of nodes and groups that our role in the database may not read, and why: the tables."""
     tables = grants.refused(connection)
     known = {**GROUP, **NODE} if tables else {}
-    closed = ((name, place.table) for name, places in known.items() for place in places)
-    return {name: table for name, table in closed if table in tables}
+    closed = {name: tables.intersection(place.table for place in places) for name, places in known.items()}
+    return {name: set(why) for name, why in closed.items() if why}
 
 
 def read_group_rows(

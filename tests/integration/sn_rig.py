@@ -40,7 +40,8 @@ class SnRig:
         self.box.folder.mkdir(parents=True)
         self.box.start_simulator()
         self.box.home.mkdir(mode=0o700)
-        (self.box.home / "serval.toml").write_text(f'listen = "127.0.0.1:{self.port}"\n')
+        settings = f'listen = "127.0.0.1:{self.port}"\nroot = "{self.box.folder / "root"}"\n'
+        (self.box.home / "serval.toml").write_text(settings)
         self.box.define()
         self.box.must("serval", "up")
         url = self.box.folder / "sn1.url"
@@ -53,7 +54,14 @@ class SnRig:
         """Write the serval.toml of a service node."""
         home.mkdir(mode=0o700, exist_ok=True)
         broker = (self.box.home / "run" / "broker").read_text().strip()
-        told = {"name": "sn1", "mn": "mn1", "server": f"127.0.0.1:{self.port}", "broker": broker}
+        root = str(home.with_name("root-of-sn1"))
+        told = {
+            "name": "sn1",
+            "mn": "mn1",
+            "server": f"127.0.0.1:{self.port}",
+            "broker": broker,
+            "root": root,
+        }
         text = "".join(f'{key} = "{value}"\n' for key, value in (told | settings).items())
         (home / "serval.toml").write_text(text)
 

@@ -52,6 +52,15 @@ def test_the_queues_of_a_node_are_its_pool_in_order(client: Redis, node: str, qu
     assert router.queues_for(node) == queues
 
 
+def test_a_service_node_knows_whose_nodes_without_a_pool_are(
+    client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVAL_NAME", "sn1")
+    monkeypatch.setenv("SERVAL_MN", "mn1")
+    router._here.cache_clear()
+    assert [router.queues_for(node) for node in ("n3", "n2")] == [["mn1"], ["sn2.cluster.net", "mn1"]]
+
+
 def test_a_pool_without_a_service_node_is_named(client: Redis) -> None:
     with pytest.raises(UnavailableError, match="n4: typo: not a service node"):
         router.queues_for("n4")

@@ -1,5 +1,6 @@
 """Commands typed on a service node: what reads is done there, what writes by the management node."""
 
+import json
 import os
 import pty
 import re
@@ -19,7 +20,7 @@ from sn_rig import BMCS, SnRig, free_port, state
 
 from db import jobs
 from db.engine import open_engine, reading
-from lab.box import Box
+from lab.box import USER, Box
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +52,25 @@ def newest(rig: SnRig) -> int:
 def test_power_from_a_service_node(rig: SnRig) -> None:
     """The whole job: asked here, written there, done by this node's worker with its own role."""
     done = rig.sn.run("rpower n1,n2 on")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert sorted(done.stdout.splitlines()) == ["n1: on", "n2: on"]
     assert re.search(r"\w@sn1 rpower n1,n2 on: status 0", rig.server_log())
     why = rig.sn.run("serval why n1")
     assert (why.returncode, why.stderr) == (0, "")
     assert "@sn1" in rig.sn.run(f"serval job {newest(rig)}").stdout
+
+
+def test_nodes_without_a_pool_are_the_management_nodes(rig: SnRig) -> None:
+    """And not those of the node where a command happens to be typed."""
+    bmc = re.search(r"bmc=(\S+)", rig.mn.run("lsdef n1 -i bmc").stdout)
+    assert bmc
+    login = f"mgt=ipmi bmc={bmc[1]} bmcusername={USER} bmcpassword={rig.box.password}"
+    assert rig.sn.run(f"mkdef -t node -o lonely groups=all {login}").returncode == 0
+    assert rig.sn.run("rpower lonely stat").stdout == "lonely: on\n"
+    members = {
+        one["name"]: one for one in map(json.loads, rig.sn.run("serval sn --json").stdout.splitlines())
+    }
+    assert (members["mn1"]["first"], members["sn1"]["first"]) == (2, BMCS)  # lonely and sn1; n1 to n6
 
 
 def test_errors_and_status_come_back(rig: SnRig) -> None:
@@ -76,7 +90,8 @@ def test_definitions_are_written_there_and_read_here(rig: SnRig) -> None:
     assert done.returncode == 0
     assert "usercomment=from-sn1" in done.stdout
     assert "bmc" not in done.stdout
-    assert re.fullmatch(r"Warning: this service node may not read ipmi, .*bmcpassword.*\n", done.stderr)
+    assert "Warning: this service node may not read ipmi, openbmc, pdu, prodkey, switches;" in done.stderr
+    assert "may not read ipmi, openbmc;" in rig.sn.run("lsdef n4 -i bmc,groups").stderr
     assert rig.sn.run("lsdef n4 -i usercomment,groups").stderr == ""
     assert "bmcpassword=********" in rig.mn.run("lsdef n4").stdout
     assert rig.server_log().count("status") == before + 1  # the last one alone
