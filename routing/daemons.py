@@ -57,30 +57,42 @@ def _nginx(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
     return replace(described, prepare=partial(write_sample, tftp))
 
 
-def _dnsmasq(tables: HostTables, asked: Sequence[Wanted]) -> Daemon:
-    """DHCP, TFTP and DNS are one daemon."""
-    on = {one.service: one for one in asked}
-    told = tables.networks
+def _dhcp(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
     own = read_networks()
     attached = [(one.interface, one.network) for one in own]
+    return dnsmasqd.daemon(
+        DnsmasqSettings(
+            folder=tables.folder(dnsmasqd.DHCP),
+            addresses=tuple(str(one.address) for one in own),
+            dhcp=plan(tables.networks or NetworksDoc(), tables.home.name, attached),
+            http_port=settings.trees(tables.site).http_port,
+        ),
+        _tries(tables),
+    )
+
+
+def _dnsmasq(tables: HostTables, asked: Sequence[Wanted]) -> Daemon:
+    """TFTP and DNS are one daemon."""
+    on = {one.service: one for one in asked}
     trees = settings.trees(tables.site)
     tftp = tables.home.host_path(trees.tftp) if Service.TFTP in on else None
     names = on.get(Service.NAMES)
     described = dnsmasqd.daemon(
         DnsmasqSettings(
-            folder=tables.folder("dnsmasq"),
-            interfaces=tuple(dict.fromkeys(["lo", *(name for name, _ in attached)])),
-            addresses=tuple(str(one.address) for one in own),
-            dhcp=plan(told, tables.home.name, attached) if Service.DHCP in on and told else None,
+            folder=tables.folder(dnsmasqd.NAMES),
+            interfaces=tuple(dict.fromkeys(["lo", *(one.interface for one in read_networks())])),
             tftp_root=str(tftp) if tftp else "",
-            dns=dns(tables, told or NetworksDoc(), names) if names else None,
-            http_port=trees.http_port,
+            dns=dns(tables, tables.networks or NetworksDoc(), names) if names else None,
         ),
-        dnsmasqd.Tries(SAMPLE, SAMPLE_TEXT.encode(), tables.home.name),
+        _tries(tables),
     )
     if tftp is None:
         return described
     return replace(described, prepare=partial(_both, described.prepare, partial(write_sample, tftp)))
+
+
+def _tries(tables: HostTables) -> dnsmasqd.Tries:
+    return dnsmasqd.Tries(SAMPLE, SAMPLE_TEXT.encode(), tables.home.name)
 
 
 def _both(first: Callable[[], None], second: Callable[[], None]) -> None:
@@ -134,7 +146,8 @@ DAEMONS = (
     Part("slapd", (Service.LDAP,), _slapd),
     Part("chronyd", (Service.NTP,), _chrony),
     Part("conserver", (Service.CONSOLES,), _conserver),
-    Part("dnsmasq", (Service.NAMES, Service.DHCP, Service.TFTP), _dnsmasq),
+    Part(dnsmasqd.NAMES, (Service.NAMES, Service.TFTP), _dnsmasq),
+    Part(dnsmasqd.DHCP, (Service.DHCP,), _dhcp),
     Part("nginx", (Service.NFS,), _nginx),
     Part("ganesha", (Service.NFS,), _ganesha),
 )

@@ -11,12 +11,11 @@ from drivers.interfaces import read_networks
 from drivers.netboot.trees import BootTrees
 from drivers.services.dhcprelease import release_leases
 from drivers.services.dnsmasq import LEASES, told_by_signal
+from drivers.services.dnsmasqd import DHCP
 from drivers.services.dnsmasqhosts import DhcpKeeper
 from routing.hosttables import service_folder
 from routing.services import runner_of
 from routing.syncing import OpenKeeper
-
-DNSMASQ = "dnsmasq"
 
 
 def boot_files(home: Home, site: Mapping[str, str]) -> Keeper:
@@ -26,7 +25,7 @@ def boot_files(home: Home, site: Mapping[str, str]) -> Keeper:
 
 def dhcp_records(home: Home, _: Mapping[str, str]) -> Keeper:
     """The records of this host's DHCP server."""
-    folder = service_folder(home, DNSMASQ)
+    folder = service_folder(home, DHCP)
     return DhcpKeeper(folder, home.name, partial(tell_dnsmasq, home), partial(release, home))
 
 
@@ -34,13 +33,13 @@ def tell_dnsmasq(home: Home) -> None:
     """Let dnsmasq read its files again, when it runs; one that SIGHUP would kill is started again."""
     runner = runner_of(home)
     with runner.records.locked():
-        record = runner.records.read(DNSMASQ)
-        if record is None or not runner.running(DNSMASQ):
+        record = runner.records.read(DHCP)
+        if record is None or not runner.running(DHCP):
             return
         if told_by_signal():
-            runner.tell(DNSMASQ)
+            runner.tell(DHCP)
         else:
-            runner.start(DNSMASQ, record.command, record.digest)
+            runner.start(DHCP, record.command, record.digest)
 
 
 def release(home: Home, pairs: Sequence[tuple[str, str]]) -> None:
@@ -50,7 +49,7 @@ def release(home: Home, pairs: Sequence[tuple[str, str]]) -> None:
             (found.interface, IPv4Interface(f"{found.address}/{found.network.prefixlen}"))
             for found in read_networks()
         ]
-        release_leases(service_folder(home, DNSMASQ) / LEASES, pairs, attached)
+        release_leases(service_folder(home, DHCP) / LEASES, pairs, attached)
 
 
 KEEPERS: Mapping[str, OpenKeeper] = {Kind.BOOT: boot_files, Kind.DHCP: dhcp_records}

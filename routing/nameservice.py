@@ -18,6 +18,7 @@ from db.engine import Connection, one_writer, reading
 from db.netvalues import serving
 from db.wanted import Kept
 from drivers.files import write_whole
+from drivers.services import dnsmasqd
 from drivers.services.dnsmasq import NAMES, prepare
 from routing import services
 from routing.hosttables import service_folder
@@ -61,7 +62,7 @@ def take_over(order: Order) -> Said:
         newest = wanted.last(connection, Kind.SERVICE)
         text = wanted.documents(connection, Kind.SERVICE, [RECORDS]).get(RECORDS, "")
         holds = order.home.name in name_servers(connection, order.home.mn)
-    folder = service_folder(order.home, "dnsmasq")
+    folder = service_folder(order.home, dnsmasqd.NAMES)
     prepare(folder)
     file = folder / NAMES / FILE
     wished = text if holds else ""

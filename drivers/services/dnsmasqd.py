@@ -1,4 +1,4 @@
-"""dnsmasq as one daemon for DHCP, TFTP and DNS: what runs and how it is tried. Its file: dnsmasq.py."""
+"""dnsmasq as the daemon of DHCP, and as that of TFTP and DNS: what runs, how it is tried. See dnsmasq.py."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +10,8 @@ from drivers.services.dnsmasq import CONFIG, DnsmasqSettings, prepare, render_dn
 from drivers.services.probes import dns_query, tftp_read
 
 DHCP_PORT, TFTP_PORT = 67, 69
+#: The daemons' names. DHCP has a process of its own, because it may have to be restarted for a record.
+DHCP, NAMES = "dnsmasq-dhcp", "dnsmasq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ def daemon(settings: DnsmasqSettings, tries: Tries) -> Daemon:
     """dnsmasq with its configuration in the folder of its settings. Raises RequestError."""
     config = settings.folder / CONFIG
     return Daemon(
-        name="dnsmasq",
+        name=DHCP if settings.dhcp else NAMES,
         package="dnsmasq-base",
         command=("dnsmasq", "--keep-in-foreground", "--log-facility=-", f"--conf-file={config}"),
         files={config: render_dnsmasq(settings)},

@@ -68,7 +68,7 @@ NETWORKS = NetworksDoc(
 
 
 @in_own_network
-def test_dhcp_tftp_and_dns_are_one_daemon(sn: Sn) -> None:
+def test_tftp_and_dns_are_one_daemon_and_dhcp_another(sn: Sn) -> None:
     wire("eth1", "10.7.0.1/24")
     sn.tables({}, dhcpserver="1", tftpserver="1", nameserver="2")
     told = sn.told()
@@ -78,14 +78,16 @@ def test_dhcp_tftp_and_dns_are_one_daemon(sn: Sn) -> None:
 
     sn.networks(NETWORKS)
     told = sn.told()
-    assert told == dict.fromkeys(("dhcpserver", "tftpserver", "nameserver"), ("ok", "dnsmasq restarted"))
-    first = sn.pid("dnsmasq")
-    told = sn.told()
-    assert told == dict.fromkeys(told, ("ok", "dnsmasq unchanged"))
-    assert sn.pid("dnsmasq") == first
+    assert told.pop("dhcpserver") == ("ok", "dnsmasq-dhcp started")
+    assert told == dict.fromkeys(("tftpserver", "nameserver"), ("ok", "dnsmasq restarted"))
+    first = sn.pid("dnsmasq"), sn.pid("dnsmasq-dhcp")
+    assert [said.split()[1] for _, said in sn.told().values()] == ["unchanged"] * 3
+    assert (sn.pid("dnsmasq"), sn.pid("dnsmasq-dhcp")) == first
 
     sn.tables({}, tftpserver="1")
-    assert sn.told() == {"tftpserver": ("ok", "dnsmasq restarted")}
+    told = sn.told()
+    assert (told["tftpserver"], told["dhcpserver"][0]) == (("ok", "dnsmasq restarted"), "off")
+    assert sn.pid("dnsmasq-dhcp") == 0
     sn.tables({}, tftpserver="0")
     assert {state for state, _ in sn.told().values()} == {"off"}
     assert sn.pid("dnsmasq") == 0
