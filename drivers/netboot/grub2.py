@@ -1,11 +1,11 @@
-"""GRUB 2 on UEFI, x86_64 and aarch64: `boot/grub2/NODE` for people, the same text by MAC and IP for GRUB.
+"""GRUB 2 on UEFI, x86_64 and aarch64: `boot/grub2/NODE`, which GRUB finds through files by MAC and IP.
 
 GRUB looks for `grub.cfg-01-MAC` and `grub.cfg-HEXIP` beside itself (GRUB manual, "Network") when it came over
 TFTP, and keeps the server that answered in `$net_default_server` (`$pxe_default_server` is an alias of it).
 Each kernel argument is one word in single quotes, so the script's syntax cannot be reached from inside.
 """
 
-from core.bootdoc import SERVER, BootDoc, Way
+from core.bootdoc import BootDoc, Way
 from core.errors import NodeError
 from drivers.netboot import words
 from drivers.netboot.loader import MARK, UEFI_AARCH64, UEFI_BC, UEFI_X86_64, BootLoader, Firmware
@@ -28,6 +28,11 @@ for file in /EFI/debian/shim{suffix}.efi /EFI/ubuntu/shim{suffix}.efi /EFI/redha
   fi
 done
 exit
+"""
+#: Found by MAC or IP. It never changes, and leaves the text of the node for all nodes that boot the same.
+_NAME = """\
+set node={node}
+source $prefix/{node}
 """
 _POWEROFF = """\
 halt
@@ -52,8 +57,9 @@ def _render(doc: BootDoc) -> dict[str, str]:
     if doc.node.startswith(("grub.cfg", "grub2.")):
         raise NodeError(f"{doc.node} cannot boot with grub2: GRUB itself reads a file of that name")
     text = f"#{doc.state}\n{MARK}\n{_body(doc)}"
-    names = [doc.node, *(f"grub.cfg-{name}" for name in words.address_names(doc))]
-    return {f"{_FOLDER}/{name}": text for name in names}
+    name = f"#{_FOLDER}/{doc.node} says what this node boots\n{MARK}\n{_NAME.format(node=doc.node)}"
+    addresses = {f"{_FOLDER}/grub.cfg-{address}": name for address in words.address_names(doc)}
+    return {f"{_FOLDER}/{doc.node}": text, **addresses}
 
 
 def _body(doc: BootDoc) -> str:
@@ -100,12 +106,11 @@ def kernel_words(cmdline: str) -> list[str]:
 
 
 def _quoted(word: str, doc: BootDoc) -> str:
-    fixed = words.with_server(word, doc, SERVER)
-    return f'"{_SERVER}"'.join(f"'{piece}'" for piece in fixed.split(SERVER))
+    return "'" + words.filled(word, doc, f"'\"{_SERVER}\"'", "'\"$node\"'") + "'"
 
 
 GRUB2 = BootLoader(
-    folder=_FOLDER,
+    folders=(_FOLDER,),
     arches=frozenset({"x86_64", "aarch64"}),
     clients={
         UEFI_BC: f"{_FOLDER}/grub2.x86_64",

@@ -42,7 +42,7 @@ class BootLoader:
     """One boot loader."""
 
     #: Below tftpdir: where its boot files lie, beside foreign ones.
-    folder: str
+    folders: tuple[str, ...]
     #: Architectures whose kernels it can start.
     arches: frozenset[str]
     #: DHCP client architecture → the file below tftpdir that such a client loads first.

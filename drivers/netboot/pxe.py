@@ -30,7 +30,7 @@ def _label(doc: BootDoc) -> list[str]:
     if doc.way is Way.POWEROFF:
         return ["COM32 poweroff.c32"]
     lines = [f"LINUX {_file(doc.kernel, doc)}", f"INITRD {_file(doc.initrd, doc)}"]
-    cmdline = " ".join(words.with_server(doc.cmdline, doc, SERVER).split())
+    cmdline = " ".join(words.filled(doc.cmdline, doc, SERVER, doc.node).split())
     if cmdline == "-":
         raise NodeError("- cannot be the only kernel argument with pxe: pxelinux reads it as none")
     if cmdline:
@@ -44,7 +44,7 @@ def _file(path: str, doc: BootDoc) -> str:
 
 
 PXE = BootLoader(
-    folder=_FOLDER,
+    folders=(_FOLDER,),
     arches=frozenset({"x86_64"}),
     clients={BIOS: "pxelinux.0"},
     firmware=(

@@ -129,8 +129,8 @@ class BootTree:
         owned = {path for files in state.nodes.values() for path in files}
         mark = MARK.encode()
         with closing(self._folder()) as folder:
-            for loader in LOADERS.values():
-                for path in folder.list(loader.folder):
+            for place in {place for loader in LOADERS.values() for place in loader.folders}:
+                for path in folder.list(place):
                     if path not in owned and mark in (folder.read(path) or b""):
                         folder.remove(path)
 

@@ -94,9 +94,13 @@ def address_names(doc: BootDoc) -> list[str]:
     return names
 
 
-def with_server(text: str, doc: BootDoc, variable: str) -> str:
-    """The text with the fixed server of the document, else the loader's own variable."""
-    return text.replace(SERVER, doc.server or variable)
+def filled(text: str, doc: BootDoc, server: str, node: str) -> str:
+    """The text with the server that answered, and the node's own name, in the loader's words.
+
+    A name that is written as a variable makes the texts of one profile's nodes equal: they share a file.
+    """
+    own = re.compile(rf"(?<![A-Za-z0-9._-]){re.escape(doc.node)}(?![A-Za-z0-9._-])")
+    return (doc.server or server).join(own.sub(lambda _: node, piece) for piece in text.split(SERVER))
 
 
 def has_word(cmdline: str, key: str) -> bool:

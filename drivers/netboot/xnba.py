@@ -1,8 +1,9 @@
 """iPXE, which xCAT calls xnba: BIOS and UEFI x86_64, everything over HTTP from the server that answered.
 
 Files and their names are xCAT's (`xcat/xnba/nodes/NODE`, `.uefi` with the same text), syntax is
-https://ipxe.org/scripting. iPXE has no quoting: a line is first expanded (`${…}`), then cut at blanks, and
-the words `||`, `&&`, `;` and `#…` mean something, so a kernel argument cannot be one of them.
+https://ipxe.org/scripting. DHCP tells a node its name (option 12), by which it finds its script; so the script
+says `${hostname}` for it. iPXE has no quoting: a line is first expanded (`${…}`), then cut at blanks, and the
+words `||`, `&&`, `;` and `#…` mean something, so a kernel argument cannot be one of them.
 """
 
 from core.bootdoc import BootDoc, Way
@@ -67,7 +68,7 @@ def _image(doc: BootDoc) -> str:
         if word in _SEPARATORS or word.startswith("#"):
             raise NodeError(f"{word} cannot be a kernel argument with xnba: iPXE would end the line there")
     server = doc.server or "${next-server}"
-    cmdline = " ".join(words.with_server(doc.cmdline, doc, server).split())
+    cmdline = " ".join(words.filled(doc.cmdline, doc, server, "${hostname}").split())
     if not words.has_word(cmdline, "BOOTIF"):
         cmdline = f"{cmdline} {_BOOTIF}".strip()
     base = f"http://{server}:{doc.http_port}"
@@ -75,7 +76,7 @@ def _image(doc: BootDoc) -> str:
 
 
 XNBA = BootLoader(
-    folder=_FOLDER,
+    folders=(_FOLDER,),
     arches=frozenset({"x86_64"}),
     clients={
         BIOS: "xcat/xnba.kpxe",

@@ -55,7 +55,7 @@ class Site:
             macs=(MAC,),
             kernel="tftpboot/xcat/osimage/img/kernel",
             initrd="tftpboot/xcat/osimage/img/initrd",
-            cmdline='echo arrived: server={server} console=ttyS0,115200n8 a="b c"',
+            cmdline='echo arrived: NODE=n1 server={server} console=ttyS0,115200n8 a="b c"',
             http_port=self.port,
         )
         assert put_loaders(self.tftpdir, [(loader, "x86_64")]) == {}
@@ -76,7 +76,7 @@ class Site:
                     "-boot",
                     "n",
                 ),
-                *("-netdev", f"user,id=net,tftp={self.tftpdir},bootfile={bootfile}"),
+                *("-netdev", f"user,id=net,hostname=n1,tftp={self.tftpdir},bootfile={bootfile}"),
                 *("-device", f"virtio-net-pci,netdev=net,mac={MAC}"),
             ],
             stdin=subprocess.PIPE,
@@ -145,7 +145,10 @@ def test_ipxe_loads_all_over_http_and_asks_again_when_a_server_fails(site: Site)
     said = site.boot(script_of(Loader.XNBA, "n1", site.port) or "")
     assert "asking DHCP again" in said
     assert site.served == [script, kernel, script, kernel, initrd]
-    assert arguments(said) == 'server=10.0.2.2 console=ttyS0,115200n8 a="b c" BOOTIF=01-52-54-00-12-34-56'
+    assert (
+        arguments(said)
+        == 'NODE=n1 server=10.0.2.2 console=ttyS0,115200n8 a="b c" BOOTIF=01-52-54-00-12-34-56'
+    )
 
 
 def test_pxelinux_loads_over_tftp_and_tells_the_kernel_its_server(site: Site) -> None:
@@ -153,6 +156,6 @@ def test_pxelinux_loads_over_tftp_and_tells_the_kernel_its_server(site: Site) ->
     said = site.boot(dhcp_boot_files(Loader.PXE)[BIOS])
     assert site.served == []
     assert arguments(said) == (
-        'server={server} console=ttyS0,115200n8 a="b c" '
+        'NODE=n1 server={server} console=ttyS0,115200n8 a="b c" '
         "ip=10.0.2.15:10.0.2.2:10.0.2.2:255.255.255.0 BOOTIF=01-52-54-00-12-34-56"
     )

@@ -28,12 +28,17 @@ IMAGE = BootDoc(
 #: Half of it could be a kernel argument of somebody, half of it is in no file for good reason.
 sly = st.text(st.sampled_from("ab={}$;|&#<>()[]!*?-/: "), max_size=20)
 hostile = sly | st.text(st.sampled_from("a '\"\\`\n\r\t\0é") | st.characters(), max_size=20)
-words = sly | st.sampled_from(["{server}", "a={server}:1", "${net0/mac}", "||", "#x", "-", 'a="b c"'])
+words = sly | st.sampled_from(
+    ["NODE=n1", "{server}", "a={server}:1", "${net0/mac}", "||", "#x", "-", 'a="b c"']
+)
 kernel_arguments = st.lists(words, max_size=6).map(" ".join) | hostile
 
 
 def only_text(doc: BootDoc) -> str:
-    (text,) = set(render(doc).values())
+    """What the node boots; GRUB gets there through files that name it."""
+    files = render(doc)
+    own = {text for path, text in files.items() if not path.startswith("boot/grub2/grub.cfg-")}
+    (text,) = own
     return text
 
 
@@ -99,6 +104,38 @@ def test_pxelinux_does_without_ip_where_no_argument_asks_for_the_server() -> Non
     assert only_text(replace(IMAGE, loader=Loader.PXE, cmdline="quiet")).endswith(
         "APPEND quiet\nIPAPPEND 2\n"
     )
+
+
+def test_grub2_learns_the_name_of_the_node_from_its_address() -> None:
+    files = render(
+        replace(IMAGE, loader=Loader.GRUB2, cmdline="NODE=n1 url=http://{server}/autoinst/n1 n11 a-n1")
+    )
+    names = {text for path, text in files.items() if "grub.cfg-" in path}
+    assert names == {f"#boot/grub2/n1 says what this node boots\n{MARK}\nset node=n1\nsource $prefix/n1\n"}
+    assert (
+        "'NODE='\"$node\"'' 'url=http://'\"$net_default_server\"'/autoinst/'\"$node\"'' 'n11' 'a-n1'"
+    ) in files["boot/grub2/n1"]
+
+
+@pytest.mark.parametrize("loader", [Loader.XNBA, Loader.GRUB2])
+@pytest.mark.parametrize("name", ["n2", "server", "n1-2.x", "kernel"])
+def test_nodes_of_one_profile_have_one_text(loader: Loader, name: str) -> None:
+    one, two = (
+        replace(
+            IMAGE,
+            loader=loader,
+            node=node,
+            macs=(mac,),
+            cmdline=f"NODE={node} url=http://{{server}}/a/{node}",
+        )
+        for node, mac in (("n1", "52:54:00:00:00:01"), (name, "52:54:00:00:00:02"))
+    )
+    assert only_text(one) == only_text(two)
+
+
+def test_xnba_takes_the_name_of_the_node_from_dhcp() -> None:
+    text = only_text(replace(IMAGE, cmdline="NODE=n1 url=http://{server}/autoinst/n1 n11 a-n1"))
+    assert " NODE=${hostname} url=http://${next-server}/autoinst/${hostname} n11 a-n1 " in text
 
 
 @pytest.mark.parametrize("loader", Loader)
@@ -184,6 +221,7 @@ def test_no_value_gets_out_of_an_ipxe_script(state: str, cmdline: str) -> None:
         return
     assert [number for number, line in enumerate(lines) if line != plain[number]] in ([], [1], [3], [1, 3])
     expanded = lines[3].replace("${next-server}", "{server}").replace("${netX/mac:hexhyp}", "MAC")
+    expanded = expanded.replace("${hostname}", "n1")
     assert "${" not in lines[1] + expanded
     command, _, *arguments, either, goto, label = expanded.split()
     assert (command, either, goto, label) == ("kernel", "||", "goto", "again")
@@ -201,7 +239,9 @@ def test_no_value_gets_out_of_a_grub_script(state: str, cmdline: str) -> None:
     if lines is None:
         return
     assert [number for number, line in enumerate(lines) if line != plain[number]] in ([], [0], [3], [0, 3])
-    asked = shlex.split(lines[3].replace("$net_default_server", "{server}").removesuffix("; then"))
+    asked = shlex.split(
+        lines[3].replace("$net_default_server", "{server}").replace("$node", "n1").removesuffix("; then")
+    )
     assert asked[:2] == ["if", "linux"]
     assert asked[3:] == [*shlex.split(cmdline), "BOOTIF=01-$net_default_mac"] or not shlex.split(cmdline)
 

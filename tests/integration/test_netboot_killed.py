@@ -61,7 +61,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from drivers.netboot.tree import BootTree
-from test_netboot_tree import changes
+from test_netboot_killed import changes
 
 root, generation = Path(sys.argv[1]), int(sys.argv[2])
 wanted = changes(generation)
@@ -140,7 +140,7 @@ def test_a_full_disk_is_told_by_node_and_old_files_stay(tmp_path: Path) -> None:
     disk.mkdir()
     script = (
         f"mount -t tmpfs -o size=512k tmpfs {disk} && "
-        f"exec {sys.executable} -c 'import test_netboot_tree as t, pathlib as p; "
+        f"exec {sys.executable} -c 'import test_netboot_killed as t, pathlib as p; "
         f't.fill(p.Path("{disk}"), p.Path("{tmp_path}/state"))\''
     )
     done = subprocess.run(
