@@ -194,8 +194,9 @@ class Server:
     keeper: DhcpKeeper = field(init=False)
 
     def __post_init__(self) -> None:
-        self.net.add(self.name)
-        self.net.plug(self.name, BRIDGE, self.address)
+        if self.name not in self.net.roles():
+            self.net.add(self.name)
+            self.net.plug(self.name, BRIDGE, self.address)
         self.keeper = DhcpKeeper(self.folder, self.name, self.tell, self.release)
 
     @property

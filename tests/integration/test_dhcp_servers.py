@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from dhcp_rig import ACK, BRIDGE, Client, Server
 
+from core.bootdoc import Loader
 from core.dhcpdoc import DhcpDoc, DhcpHost
 from core.netdoc import SELF, NetDoc, NetworksDoc
+from drivers.netboot.loaders import script_of
 from lab.namespaces import Namespaces, namespaces
 
 NET = NetDoc(
@@ -26,17 +28,17 @@ BIOS, UEFI, UEFI_BC, AARCH64 = (number.to_bytes(2) for number in (0, 9, 7, 11))
 Make = Callable[..., Server]
 
 
-@pytest.fixture
-def net(tmp_path: Path) -> Iterator[Namespaces]:
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespaces]:
     """A switch with a port for clients."""
-    with namespaces(tmp_path / "lab", "dhcp") as made:
+    with namespaces(tmp_path_factory.mktemp("lab"), "dhcp") as made:
         made.bridge(BRIDGE)
         made.add("cn")
         made.plug("cn", BRIDGE, "192.0.2.1/32")
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def client(net: Namespaces) -> Iterator[Client]:
     """Every machine on it."""
     one = Client(net.name("cn"))
@@ -123,7 +125,7 @@ def test_ipxe_gets_the_script_of_its_node(make: Make, client: Client) -> None:
         client.offer(mac(1), o93=UEFI, o175=b"\x01\x01\x01"),
         client.offer(mac(1), o93=BIOS, o77=b"xNBA"),
     ):
-        assert answer.boot == "http://${next-server}:80/tftpboot/xcat/xnba/nodes/${hostname}"
+        assert answer.boot == script_of(Loader.XNBA, "${hostname}")
         assert answer.text(12) == "n1"
         assert answer.options[175] == b"\xb0\x01\x01\xff"
     assert client.offer(mac(2), o93=UEFI, o77=b"iPXE").boot == "boot/grub2/grub2.x86_64"
