@@ -34,6 +34,8 @@ class Lease:
     role: str = "sn"
     #: Other names of the host, short and fully qualified.
     aliases: tuple[str, ...] = ()
+    #: The boot id of its kernel: who has the same is on the same host. Empty when it does not tell.
+    kernel: str = ""
     #: Whether it reached the database at its last try.
     database_ok: bool = True
     #: Its wall clock at this beat, seconds since 1970, for `serval check` alone; 0 when it does not tell.
@@ -68,6 +70,7 @@ def from_text(name: str, text: str) -> Lease:
             protocol=int(told["protocol"]),
             role=str(told.get("role", "sn")),
             aliases=tuple(str(alias) for alias in listed(told.get("aliases"))),
+            kernel=str(told.get("kernel", "")),
             database_ok=told.get("database_ok", True) is True,
             at=figures({"at": told.get("at")}).get("at", 0.0),
             load=figures(told.get("load")),

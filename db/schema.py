@@ -14,6 +14,7 @@ from db import grants
 from db.base import metadata
 from db.engine import one_writer, open_engine, reading, writing
 from db.home import open_home
+from db.onehost import refuse_shared
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: The revision that this program's tables are at.
@@ -22,7 +23,9 @@ HEAD = "0008"
 
 def open_database(env: Mapping[str, str] | None = None) -> Engine:
     """The database of the home that this environment names, made or brought up to date when it needs that."""
-    engine = open_engine(open_home(env).database)
+    url = open_home(env).database
+    engine = open_engine(url)
+    refuse_shared(url)
     upgrade(engine)
     return engine
 

@@ -21,11 +21,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from core.errors import RequestError, ServalError, UnavailableError
+from core.errors import ServalError, UnavailableError
 from core.lease import Lease
 from db import members
 from db.engine import open_engine, reading, writing
 from db.home import Home
+from db.onehost import kernel, refuse_shared
 from db.schema import upgrade
 from drivers import leases
 from drivers.certificate import make_certificate
@@ -37,6 +38,7 @@ from routing.keepers import KEEPERS
 from routing.router import JOBS
 from routing.syncing import announce
 from tasks.app import create_app, die_with_parent
+from tasks.onehost import refuse_other_host
 from tasks.results import Results
 from tasks.statuskeeper import StatusProcess
 from tasks.supervise import supervise
@@ -173,6 +175,7 @@ class Keeper:
                 release=importlib.metadata.version("serval-cluster"),
                 role="mn" if self.is_mn else "sn",
                 aliases=aliases if self.is_mn or self.home.name in aliases else (),
+                kernel=kernel(),
                 database_ok=boottime() - self._database_seen < DATABASE_FRESH_S,
                 at=time.time(),
                 load={
@@ -244,16 +247,5 @@ def work(home: Home, *, is_mn: bool, reload: bool = False) -> int:
     url = home.broker_url()
     if url is None:
         raise UnavailableError(f"no Redis: {home.broker_file} does not exist; start it with: serval up")
-    if not is_mn and home.database.startswith("sqlite:"):
-        refuse_foreign_sqlite(home)
+    refuse_shared(home.database) if is_mn else refuse_other_host(home)
     return Keeper(home, is_mn, reload).run()
-
-
-def refuse_foreign_sqlite(home: Home) -> None:
-    """A service node on another host cannot share a SQLite file with the management node (PROTOCOL)."""
-    file = Path(home.database.removeprefix("sqlite:///"))
-    if not file.exists():
-        raise RequestError(
-            f"{file} does not exist: a service node on another host needs PostgreSQL. Set `database` in "
-            "serval.toml to the URL that the management node uses"
-        )

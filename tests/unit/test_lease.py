@@ -17,6 +17,7 @@ LEASES = st.builds(
     protocol=st.integers(0, 99),
     role=st.sampled_from(["mn", "sn"]),
     aliases=st.lists(WORDS, max_size=3).map(tuple),
+    kernel=WORDS,
     database_ok=st.booleans(),
     at=st.floats(allow_nan=False, allow_infinity=False),
     load=st.dictionaries(WORDS, st.floats(allow_nan=False, allow_infinity=False), max_size=3),
