@@ -9,7 +9,7 @@ from core.wanted import Keeper, Kind
 from db.home import Home
 from drivers.interfaces import read_networks
 from drivers.netboot.trees import BootTrees
-from drivers.services.dhcprelease import release_leases
+from drivers.services.dhcprelease import forget_leases, release_leases
 from drivers.services.dnsmasq import LEASES, told_by_signal
 from drivers.services.dnsmasqd import DHCP
 from drivers.services.dnsmasqhosts import DhcpKeeper
@@ -44,12 +44,15 @@ def tell_dnsmasq(home: Home) -> None:
 
 def release(home: Home, pairs: Sequence[tuple[str, str]]) -> None:
     """End the leases of records that went or changed; asks for this host's networks only then."""
-    if pairs:
+    file = service_folder(home, DHCP) / LEASES
+    if pairs and runner_of(home).running(DHCP):
         attached = [
             (found.interface, IPv4Interface(f"{found.address}/{found.network.prefixlen}"))
             for found in read_networks()
         ]
-        release_leases(service_folder(home, DHCP) / LEASES, pairs, attached)
+        release_leases(file, pairs, attached)
+    elif pairs:
+        forget_leases(file, pairs)
 
 
 KEEPERS: Mapping[str, OpenKeeper] = {Kind.BOOT: boot_files, Kind.DHCP: dhcp_records}

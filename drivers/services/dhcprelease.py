@@ -1,7 +1,7 @@
-"""Ending leases of this host's own DHCP server with DHCPRELEASE (RFC 2131 4.4.6), as its client would.
+"""Ending leases of this host's own DHCP server: with DHCPRELEASE (RFC 2131 4.4.6), or in its file.
 
 dnsmasq gives an address to a new MAC only when the lease of the old one has ended. The message goes to this
-host's own address through the interface of the lease's network, so that the server takes it for a client's.
+host's own address through the interface of the lease's network, so that the server takes it for its client's.
 """
 
 import secrets
@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 
 from core.errors import UnavailableError
+from drivers.files import write_whole
 
 SERVER_PORT = 67
 COOKIE = bytes((99, 130, 83, 99))
@@ -64,6 +65,23 @@ def release_leases(
         for interface, address in own:
             if lease.ip in address.network:
                 _send(interface, address.ip, message(lease, address.ip))
+
+
+def forget_leases(file: Path, pairs: Sequence[tuple[str, str]]) -> None:
+    """Take the leases of these (address, MAC) pairs out of the file of a server that does not run.
+
+    Raises UnavailableError or RequestError.
+    """
+    asked = set(pairs)
+    if not any((str(lease.ip), lease.mac) in asked for lease in read_leases(file)):
+        return
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    write_whole(file, "".join(line for line in lines if _pair(line) not in asked))
+
+
+def _pair(line: str) -> tuple[str, str]:
+    words = line.split()
+    return (words[2], words[1].lower()) if len(words) == 5 else ("", "")
 
 
 def message(lease: Lease, server: IPv4Address) -> bytes:
