@@ -27,6 +27,8 @@ class JobSpec:
     #: A changing job that could not start within so many seconds is cancelled.
     job_start_s: float = 60.0
     pace: Pace | None = None
+    #: Whether nodelist.status follows what was done (site.nodestatus).
+    status: bool = False
 
     def to_text(self) -> str:
         """The JSON for job.spec."""
@@ -38,6 +40,8 @@ class JobSpec:
         what |= {"timeout": self.timeout_s, "retries": self.retries, "start": self.job_start_s}
         if self.pace:
             what["pace"] = [self.pace.interval_s, self.pace.nodes]
+        if self.status:
+            what["status"] = True
         return json.dumps(what)
 
 
@@ -58,6 +62,7 @@ def from_text(text: str) -> JobSpec:
             retries=int(told["retries"]),
             job_start_s=float(told["start"]),
             pace=pace,
+            status=told.get("status") is True,
         )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise RequestError(f"the job's specification cannot be read: {error}") from error

@@ -59,6 +59,16 @@ OFF_CANNOT_SUSPEND = "System is off, cannot be suspended"
 REPEATABLE = frozenset({"on", "off", "softoff", "setboot"})
 
 
+#: nodelist.status after a command that was sent and accepted; after others it stays.
+STATUS_AFTER = {
+    "on": "powering-on",
+    "reset": "powering-on",
+    "cycle": "powering-on",
+    "off": "powering-off",
+    "softoff": "powering-off",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """Nothing needs to be sent; `value` is the node's result."""

@@ -9,15 +9,22 @@ RETURNING gives back count.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, select, update
 
+from core import jobspec
+from core.errors import RequestError
+from core.nodestatus import clock
+from core.power import STATUS_AFTER
 from core.states import NodeState, Outcome
 from db import events
 from db.bulk import bulk_update
 from db.jobtables import OPEN, attempt, job, job_node
+from db.tables import nodelist
 
 KEYS = ("job_id", "node")
 HELD = (NodeState.CLAIMED, NodeState.ISSUED)
+#: An answer may be written while the attempt is released: so much of the time before is told twice.
+OVERLAP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,14 @@ class Claimed:
     nodes: frozenset[str]
     #: node → what an earlier attempt marked as issued and nobody answered.
     marked: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tells_status(self) -> bool:
+        """Whether nodelist.status follows what is done."""
+        try:
+            return jobspec.from_text(self.spec).status
+        except RequestError:
+            return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +77,8 @@ class Report:
     hops: list[Hop] = field(default_factory=list)
     #: Nodes that want to be marked issued, with the command that would leave.
     requests: dict[str, str] = field(default_factory=dict)
+    #: Whether no node of the attempt is without an answer after it.
+    last: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.finals or self.hops or self.requests)
@@ -130,6 +147,8 @@ def write(connection: Connection, held: Claimed, report: Report, now: float) -> 
         return Written(alive=False)
     _write_finals(connection, held, report.finals, now)
     _write_hops(connection, held, report.hops)
+    if report.last:
+        tell_status(connection, held, now)
     return Written(alive=True, issued=_mark_issued(connection, held, report.requests))
 
 
@@ -176,6 +195,25 @@ def _late(connection: Connection, held: Claimed, finals: Sequence[Final], now: f
     for answer, nodes in by_answer.items():
         message = f"late answer from {held.sn} ({answer}); {why}"
         events.record(connection, held.job, now, "late", message, sn=held.sn, nodes=nodes, attempt=held.id)
+
+
+def tell_status(connection: Connection, held: Claimed, now: float) -> None:
+    """What was sent and accepted becomes nodelist.status, of all nodes since the attempt was released.
+
+    Once when only silent BMCs are left, and once with the last answers: a statement for each report would
+    cost a tenth of a job. It is there before the job is over, so who waits for `booted` sees no old one.
+    """
+    if not held.tells_status or not lock(connection, attempt.c.id == held.id):
+        return
+    released = select(attempt.c.released).where(attempt.c.id == held.id).scalar_subquery()
+    status = case(STATUS_AFTER, value=job_node.c.issued)
+    connection.execute(
+        update(nodelist)
+        .where(nodelist.c.node == job_node.c.node, job_node.c.attempt == held.id)
+        .where(job_node.c.outcome == Outcome.OK, job_node.c.issued.in_(STATUS_AFTER))
+        .where(job_node.c.ended > func.coalesce(released - OVERLAP_S, 0.0))
+        .values(status=status, statustime=clock(now))
+    )
 
 
 def release(connection: Connection, attempt_id: int, now: float) -> None:

@@ -115,6 +115,7 @@ class Agent:
         if held.claimed.id in self._held:
             try:
                 with writing(self._engine) as connection:
+                    attempts.tell_status(connection, held.claimed, self._wall())
                     attempts.release(connection, held.claimed.id, self._wall())
             except UnavailableError as error:
                 log.warning("attempt %d not released: %s", held.claimed.id, error.message)

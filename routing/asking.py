@@ -10,6 +10,7 @@ from core.site import PACED_ACTIONS, number, pace
 from db.engine import Connection
 from db.jobs import NewJob
 from db.lookup import site_values
+from db.nodestatus import is_written
 from routing.pools import pools_of
 
 JOB_START_S = 60
@@ -45,6 +46,7 @@ def spec_of(what: Action | BootRequest, site: dict[str, str]) -> JobSpec:
         retries=int(number(site, "ipmiretries", 5, least=1)),
         job_start_s=number(site, "jobstart", JOB_START_S, least=1),
         pace=pace(site) if paced else None,
+        status=changing(what) and is_written(site),
     )
 
 

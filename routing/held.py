@@ -99,6 +99,7 @@ class Held:
             self._finals, self._hops = [], []
             for node in report.requests:
                 del self._requests[node]
+            report.last = bool(report) and not self._open
             return report
 
     def _affordable(self) -> dict[str, str]:

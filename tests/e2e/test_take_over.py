@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rig import Rig, counts, settled
 
+from core.fold import fold
 from core.states import Outcome
 from drivers import leases
 
@@ -22,6 +23,8 @@ def test_draining_in_the_middle_of_a_job_loses_nothing(rig: Rig) -> None:
         asked.wait()
         settled(rig, asked, lost=["sn1"])
         assert counts(rig, asked) == {Outcome.OK: 1200}
+        said = rig.box.must("nodels", fold(asked.nodes), "nodelist.status").out.splitlines()
+        assert {line.partition(": ")[2] for line in said} == {"powering-on"}
         assert {one.sn for one in rig.results(asked.job).values()} == {"sn1", "sn2"}
         node = rig.node(1)
         later = rig.ask([node], "stat").wait()

@@ -14,7 +14,7 @@ from drivers.nodeprobe import Answer
 
 @pytest.fixture
 def greeting() -> Iterator[int]:
-    """A port on which 127.6.0.1 is an SSH server, 127.6.0.2 something else, and other addresses are nobody."""
+    """A port: on 127.6.0.1 an SSH server, on 127.6.0.2 something else, on other addresses nobody."""
     listening = [socket.create_server(("127.6.0.1", 0))]
     port = int(listening[0].getsockname()[1])
     listening.append(socket.create_server(("127.6.0.2", port)))
