@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli import link, wire
+from cli.farstream import Remote
 from cli.link import CHUNK, ENOUGH, Link, of_output
 from cli.places import is_here, refuse_mn_alone
-from cli.serving import Refused, Remote, serve, write_log
+from cli.serving import Refused, serve, write_log
 from cli.wire import ConversationLost
 from core.errors import ServalError
 from core.release import RELEASE

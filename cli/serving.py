@@ -15,13 +15,14 @@ import traceback
 from _socket import socket as Socket  # noqa: N812
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from io import BufferedReader, RawIOBase, TextIOWrapper
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from cli import wire
 from cli.context import Context, user_name
 from cli.entry import COMMANDS, INTERRUPTED, execute
+from cli.farstream import Remote, RemoteInput
 from cli.objects import printable
 from cli.wire import ConversationLost
 from core.errors import ServalError
@@ -49,15 +50,6 @@ class Request:
     streams: list[str]
     again: bool
     shown: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """Somebody at another host, whom the relay (cli/relay.py) speaks for."""
-
-    who: str
-    #: Whether their standard input is a terminal.
-    typing: bool
 
 
 class Refused(ServalError):
@@ -156,30 +148,6 @@ class Conversation:
         wire.send(self.sock, "shown", *(os.fsencode(node) for node in nodes))
 
 
-class RemoteInput(RawIOBase):
-    """A standard input at another host: read when the command reads it, and not before."""
-
-    def __init__(self, conversation: Conversation, typing: bool) -> None:
-        self._conversation = conversation
-        self._typing = typing
-        self._rest = b""
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def isatty(self) -> bool:
-        """Whether somebody types."""
-        return self._typing
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a part of `buffer`; 0 at the end."""
-        self._rest = self._rest or self._conversation.read_input()
-        size = min(len(buffer), len(self._rest))
-        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
-        return size
-
-
 def serve(sock: Socket, uid: int, log: int, env: Mapping[str, str], remote: Remote | None = None) -> int:
     """Do the command that the client at `sock` asks for; its exit status. `log` is a file descriptor."""
     began = time.monotonic()
@@ -236,8 +204,8 @@ def make_context(
     sys.stdout = _stream(1, asked.streams[1])
     sys.stderr = _stream(2, asked.streams[2])
     if remote:
-        raw = RemoteInput(conversation, remote.typing)
         encoding, errors, *_ = asked.streams[0].split()
+        raw = RemoteInput(conversation.read_input, remote.typing)
         sys.stdin = TextIOWrapper(BufferedReader(raw), encoding, errors)
     os.environ.clear()
     os.environ.update(asked.env)
