@@ -1,12 +1,16 @@
-"""The boot files of a host whose nodes have more than one tftpdir (noderes.tftpdir): a boot tree for each."""
+"""The boot files of a host whose nodes have more than one tftpdir (noderes.tftpdir): a boot tree for each.
+
+The loaders that the nodes need are put beside their files.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from core.bootdoc import from_text
+from core.bootdoc import BootDoc, Loader, from_text
 from core.errors import RequestError
 from core.wanted import Change
+from drivers.netboot.firmware import put_loaders
 from drivers.netboot.tree import BootTree
 
 
@@ -30,7 +34,9 @@ class BootTrees:
 
     def apply(self, changes: Sequence[Change], revision: int) -> dict[str, str]:
         """Put the changes into effect; node → sentence of those that failed. Raises RequestError."""
-        homes, problems = _homes({c.name: c.document for c in changes if c.document is not None})
+        docs, problems = _read({c.name: c.document for c in changes if c.document is not None})
+        problems |= self._put_loaders(docs)
+        homes = {node: doc.tftpdir for node, doc in docs.items()}
         for name in dict.fromkeys(homes.values()):
             self._trees.setdefault(name, self._tree(name))
         for name, tree in self._trees.items():
@@ -41,9 +47,9 @@ class BootTrees:
 
     def drift(self, documents: Mapping[str, str]) -> dict[str, str]:
         """Node → sentence for those whose files on the disk are not what their documents say."""
-        homes, problems = _homes(documents)
-        for name in dict.fromkeys(homes.values()):
-            mine = {node: documents[node] for node, home in homes.items() if home == name}
+        docs, problems = _read(documents)
+        for name in dict.fromkeys(doc.tftpdir for doc in docs.values()):
+            mine = {node: documents[node] for node, doc in docs.items() if doc.tftpdir == name}
             problems |= self._trees.get(name, self._tree(name)).drift(mine)
         return problems
 
@@ -54,17 +60,29 @@ class BootTrees:
             found |= {node: checksum for node, checksum in tree.digest(nodes).items() if checksum}
         return {node: found.get(node, "") for node in nodes}
 
+    def _put_loaders(self, docs: Mapping[str, BootDoc]) -> dict[str, str]:
+        """Node → sentence for those whose loader cannot be had on this host."""
+        needed: dict[tuple[str, Loader, str], list[str]] = {}
+        for node, doc in docs.items():
+            needed.setdefault((doc.tftpdir, doc.loader, doc.arch), []).append(node)
+        problems: dict[str, str] = {}
+        for (tftpdir, loader, arch), nodes in needed.items():
+            missing = put_loaders(self._place(tftpdir), [(loader, arch)])
+            if missing:
+                problems |= dict.fromkeys(nodes, "; ".join(missing.values()))
+        return problems
+
     def _tree(self, name: str) -> BootTree:
         return BootTree(self._place(name), self._state / quote(name, safe=""))
 
 
-def _homes(documents: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Node → tftpdir of its document, and node → sentence for documents that cannot be read."""
-    homes: dict[str, str] = {}
+def _read(documents: Mapping[str, str]) -> tuple[dict[str, BootDoc], dict[str, str]]:
+    """The documents, and node → sentence for those that cannot be read."""
+    docs: dict[str, BootDoc] = {}
     problems: dict[str, str] = {}
     for node, document in documents.items():
         try:
-            homes[node] = from_text(document).tftpdir
+            docs[node] = from_text(document)
         except RequestError as error:
             problems[node] = error.message
-    return homes, problems
+    return docs, problems
