@@ -38,17 +38,26 @@ class Stages:
         self.out.flush()
 
 
-def run(nodes: int, *, keep: bool = False, cache: Path | None = None, out: TextIO = sys.stdout) -> None:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How many nodes there are, and how they boot (lab/laboratory.py)."""
+
+    nodes: int = 1
+    firmware: str = "bios"
+    netboot: str = "xnba"
+
+
+def run(kind: Kind, *, keep: bool = False, out: TextIO = sys.stdout) -> None:
     """The whole story. Raises ServalError when anything is not as it should be; removes all it made."""
     stages = Stages(out)
     with stages.stage("kernel, initramfs and Debian (from the cache, or built)"):
-        built = image(cache or cache_folder())
+        built = image(cache_folder())
     with stages.stage("is there a KVM that works?"):
-        kind = accelerator(built)
+        how = accelerator(built)
     folder = Path(tempfile.mkdtemp(prefix="serval-lab-"))
     folder.chmod(0o755)  # nginx and PostgreSQL have users of their own
     with namespaces(folder) as spaces:
-        lab = Laboratory(spaces, built, kind, nodes)
+        lab = Laboratory(spaces, built, how, kind.nodes, kind.firmware, kind.netboot)
         try:
             build(lab, stages)
             story(lab, stages)
@@ -93,6 +102,8 @@ def main(words: list[str]) -> int:
     """Run the laboratory; 0 when all went as it should."""
     parser = argparse.ArgumentParser(prog="make lab", description="A cluster in network namespaces and QEMU.")
     parser.add_argument("--nodes", type=int, default=1, choices=range(1, 100), metavar="N", help="QEMU nodes")
+    parser.add_argument("--firmware", default="bios", choices=("bios", "uefi"), help="of the nodes")
+    parser.add_argument("--netboot", default="xnba", choices=("xnba", "grub2", "pxe"), help="the loader")
     parser.add_argument("--keep", action="store_true", help="leave it running, come what may")
     parser.add_argument("--clean", action="store_true", help="remove what was left running, and end")
     options = parser.parse_args(words)
@@ -101,7 +112,7 @@ def main(words: list[str]) -> int:
         for name in sweep(kept=options.clean):
             sys.stdout.write(f"removed what was left of {name}\n")
         if not options.clean:
-            run(options.nodes, keep=options.keep)
+            run(Kind(options.nodes, options.firmware, options.netboot), keep=options.keep)
     except ServalError as error:
         sys.stderr.write(f"Error: {error.message}\n")
         return 1

@@ -93,7 +93,6 @@ compute:
     objtype=group
     servicenode={",".join(SNS)}
     arch=x86_64
-    netboot=xnba
     serialport=0
     serialspeed=115200
     mgt=ipmi
@@ -112,6 +111,7 @@ NODE = """\
 {name}:
     objtype=node
     groups=compute,all
+    netboot={netboot}
     mgt=ipmi
     ip={ip}
     mac={mac}
@@ -127,6 +127,9 @@ class Laboratory:
     image: Image
     accelerator: str
     nodes: int = 1
+    firmware: str = "bios"
+    #: noderes.netboot of the nodes.
+    netboot: str = "xnba"
     machines: dict[str, Machine] = field(default_factory=dict)
     stores: Stores = field(init=False)
 
@@ -190,7 +193,8 @@ class Laboratory:
         enter.write_text(ENTER.format(**hosts, programs=Path(sys.executable).parent), encoding="utf-8")
         enter.chmod(0o755)
         self.must("serval", "up")
-        self.must("chdef", "-z", given=definitions(self._numbered("10.20.0"), self._numbered("10.30.0")))
+        addresses, bmcs = self._numbered("10.20.0"), self._numbered("10.30.0")
+        self.must("chdef", "-z", given=definitions(self.netboot, addresses, bmcs))
 
     def start_sns(self) -> None:
         """The service nodes; they set up their services by themselves, and say so when these answer."""
@@ -232,7 +236,7 @@ class Laboratory:
     def start_machines(self) -> None:
         """The nodes, switched off, and their BMCs."""
         for number, (name, bmc) in enumerate(self._numbered("10.30.0"), start=1):
-            machine = Machine(name, self.folder / name, mac_of(number), name, self.accelerator)
+            machine = Machine(name, self.folder / name, mac_of(number), name, self.accelerator, self.firmware)
             machine.save()
             self.spaces.tap(name, "prov")
             self._spawn(SWITCHES, f"{name}-bmc", *ipmisim.write(machine, bmc, PASSWORD))
@@ -282,12 +286,12 @@ class Laboratory:
         self.spaces.kill(sn)
 
 
-def definitions(addresses: Iterable[tuple[str, str]], bmcs: Iterable[tuple[str, str]]) -> str:
+def definitions(netboot: str, addresses: Iterable[tuple[str, str]], bmcs: Iterable[tuple[str, str]]) -> str:
     """The cluster as stanzas for `chdef -z`; nodes with their addresses, and with their BMCs'."""
     sns = [SERVICE_NODE.format(name=sn, number=number) for number, sn in enumerate(SNS, start=1)]
     both = zip(addresses, bmcs, strict=True)
     nodes = [
-        NODE.format(name=name, ip=ip, bmc=bmc, mac=mac_of(number))
+        NODE.format(name=name, netboot=netboot, ip=ip, bmc=bmc, mac=mac_of(number))
         for number, ((name, ip), (_, bmc)) in enumerate(both, start=1)
     ]
     return "".join([CLUSTER, *sns, *nodes])

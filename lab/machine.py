@@ -6,6 +6,7 @@ the node says what it boots from (lab/node/report).
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from core.errors import UnavailableError
 from lab.image import Image
 
 QEMU = "qemu-system-x86_64"
+#: Debian's package ovmf.
+UEFI = Path("/usr/share/OVMF")
 #: Kernel modules of a KVM that runs any guest; /dev/kvm alone does not say so.
 REAL_KVM = (Path("/sys/module/kvm_intel"), Path("/sys/module/kvm_amd"))
 PROBE_S = 5
@@ -37,6 +40,8 @@ class Machine:
     tap: str
     #: `kvm` or `tcg`.
     accelerator: str
+    #: `bios`, whose network boot is iPXE in the card; `uefi`, with a network boot of its own.
+    firmware: str = "bios"
 
     def save(self) -> None:
         """Write down what it is, for `load`."""
@@ -62,6 +67,9 @@ class Machine:
     def on(self) -> None:
         """Switch it on; raises UnavailableError when QEMU does not start."""
         if not self.pid():
+            if self.firmware == "uefi":
+                # What it remembers of another start may hang it.
+                shutil.copy(UEFI / "OVMF_VARS_4M.fd", self.folder / "vars")
             start(self.command())
 
     def off(self) -> None:
@@ -88,14 +96,29 @@ class Machine:
         """How it is started, to run in the background."""
         folder = self.folder
         return [
-            *(QEMU, "-name", self.name, "-machine", "pc", "-cpu", "max", "-accel", self.accelerator),
-            *("-m", str(MEGABYTES), "-smp", "1", "-nodefaults", "-display", "none", "-boot", "order=n"),
+            *(QEMU, "-name", self.name, "-cpu", "max", "-accel", self.accelerator, *self._firmware()),
+            *("-m", str(MEGABYTES), "-smp", "1", "-nodefaults", "-display", "none"),
             *("-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no"),
-            *("-device", f"virtio-net-pci,netdev=net,mac={self.mac}", "-device", "virtio-rng-pci"),
+            *("-device", f"virtio-net-pci,netdev=net,mac={self.mac},bootindex=0{self._rom()}"),
+            *("-device", "virtio-rng-pci"),
             *("-chardev", f"file,id=console,path={self.console},append=on", "-serial", "chardev:console"),
             *("-qmp", f"unix:{folder / 'qmp'},server=on,wait=off"),
             *("-daemonize", "-pidfile", str(folder / "pid")),
         ]
+
+    def _firmware(self) -> list[str]:
+        if self.firmware == "bios":
+            return ["-machine", "pc"]
+        code, kept = UEFI / "OVMF_CODE_4M.fd", self.folder / "vars"
+        drives = (
+            f"if=pflash,unit=0,format=raw,readonly=on,file={code}",
+            f"if=pflash,unit=1,format=raw,file={kept}",
+        )
+        return ["-machine", "q35", *(word for drive in drives for word in ("-drive", drive))]
+
+    def _rom(self) -> str:
+        """UEFI boots without the card's iPXE, so that the loaders which the service nodes serve are used."""
+        return ",romfile=" if self.firmware == "uefi" else ""
 
     def qmp(self, command: str) -> None:
         """Carry out one command of the QEMU Machine Protocol. Raises UnavailableError when QEMU refuses."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.__main__ import run
+from lab.__main__ import Kind, run
 from lab.namespaces import RECORDS, namespaces, started_at, sweep
 
 PATIENCE_S = 60
@@ -60,7 +60,7 @@ def stranded(folder: Path) -> tuple[subprocess.Popen[str], str, int]:
 
 def test_a_node_boots_from_its_first_service_node_and_when_that_is_dead_from_the_next() -> None:
     said = io.StringIO()
-    run(1, out=said)
+    run(Kind(), out=said)
     stages = said.getvalue()
     assert "booted from sn1" in stages
     assert "booted from sn2" in stages

@@ -68,5 +68,5 @@ def test_the_cache_holds_what_was_built_whole_and_nothing_else(tmp_path: Path) -
 
 
 def test_the_definitions_can_be_read() -> None:
-    found = parse(definitions([("cn1", "10.20.0.101")], [("cn1", "10.30.0.101")]))
+    found = parse(definitions("xnba", [("cn1", "10.20.0.101")], [("cn1", "10.30.0.101")]))
     assert {"cn1", *SNS} <= {one.name for one in found}
