@@ -151,10 +151,11 @@ def set_up(
     """
     with reading(engine) as connection:
         tables = read_tables(connection, home)
+        before = snservices.known(connection).get(home.name, [])
     runner = runner_of(home)
     with runner.records.locked():
         run = SetUp(tables, runner, Records(home.run / "switches" / home.name), only_check, only)
-        results = merged(run.everything())
+        results = with_endings(merged(run.everything()), before, only)
     with writing(engine) as connection:
         snservices.note(connection, home.name, results, time.time(), None if only == EVERYTHING else only)
     for one in results:
@@ -197,6 +198,15 @@ def merged(told: Iterable[Told]) -> list[Result]:
         state = next(state for state in (State.FAILED, State.OK, State.OFF) if state in states)
         found.append(Result(service, state, "; ".join(one.sentence for one in several)))
     return found
+
+
+def with_endings(found: list[Result], before: list[Result], only: Collection[str]) -> list[Result]:
+    """The results, in which the services that are off are those that were on before."""
+    had = {one.service for one in before if one.state is not State.OFF}
+    said = {one.service for one in found}
+    kept = [one for one in found if one.state is not State.OFF or one.service in had or not had]
+    gone = sorted((had & set(only)) - said)
+    return [*kept, *(Result(service, State.OFF, "not asked for any more") for service in gone)]
 
 
 def hand(only: Collection[Service] = EVERYTHING) -> Hand:

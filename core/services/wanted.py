@@ -31,6 +31,11 @@ class Service(StrEnum):
 
 #: Services that know a second way: a nameserver that holds the records itself; goconserver.
 TWO = frozenset({Service.NAMES, Service.CONSOLES})
+#: What is refused.
+NOT_THERE = {
+    Service.NIM: "NIM installs AIX, which Serval does not; set setupnim=0",
+    Service.PROXY_DHCP: "Serval has no DHCP proxy yet; set setupproxydhcp=0, or let setupdhcp=1 serve the nodes",
+}
 
 
 class State(StrEnum):
@@ -71,8 +76,8 @@ def _one(service: Service, value: str) -> Wanted:
     word = value.lower()
     if word in NO:
         return Wanted(service, on=False)
-    if service is Service.NIM:
-        return Wanted(service, on=True, refusal="NIM installs AIX, which Serval does not; set setupnim=0")
+    if service in NOT_THERE:
+        return Wanted(service, on=True, refusal=NOT_THERE[service])
     if word == "2" and service in TWO:
         return Wanted(service, on=True, second=True)
     if word in YES:

@@ -130,15 +130,18 @@ def spawn(command: Sequence[str], log: Path) -> int:
 
 
 def end(record: Record) -> None:
-    """Ask the process to end, and kill its session after STOP_S; one that is gone does not matter."""
+    """End the process and all of its session: asked first, killed after STOP_S; nothing when they are gone.
+
+    Raises UnavailableError when they do not end.
+    """
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + STOP_S
-        if alive(record):
+        for pid in [record.pid] if alive(record) and number == signal.SIGTERM else session(record):
             with suppress(ProcessLookupError):
-                os.killpg(record.pid, number)
-        while alive(record) and time.monotonic() < deadline:
+                os.kill(pid, number)
+        while session(record) and time.monotonic() < deadline:
             time.sleep(0.01)
-    if alive(record):
+    if session(record):
         raise UnavailableError(f"{record.command[0]} (process {record.pid}) does not end, even by SIGKILL")
 
 
@@ -151,11 +154,31 @@ def alive(record: Record) -> bool:
     return start_time(record.pid) == record.started
 
 
+def session(record: Record) -> list[int]:
+    """The living processes of the session that a record's process leads, or led before it died.
+
+    The kernel gives a process id to nobody while a session goes by it. So when somebody else has it now, the
+    session is gone.
+    """
+    if not record.pid or record.boot != boot_id():
+        return []
+    if not alive(record) and start_time(record.pid):
+        return []
+    pids = (int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit())
+    return [pid for pid in pids if (words := _stat(pid)) and int(words[3]) == record.pid]
+
+
 def start_time(pid: int) -> int:
-    """When a process started, in ticks since the host did; 0 when it is gone (proc(5), field 22)."""
+    """When a process started, in ticks since the host did; 0 when it is gone."""
+    words = _stat(pid)
+    return int(words[19]) if words else 0
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on (proc(5)); none when it is gone or a zombie."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return 0
-    words = fields.split()
-    return 0 if words[0] in "ZX" else int(words[19])
+        return []
+    words = text.rpartition(")")[2].split()
+    return [] if words[0] in "ZX" else words

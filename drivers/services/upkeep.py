@@ -44,6 +44,8 @@ def keep_up(daemon: Daemon, runner: Runner, *, only_check: bool = False) -> Kept
     command = (path, *daemon.command[1:])
     digest = _digest(command, daemon.files)
     pid = runner.running(daemon.name)
+    if not pid and not only_check:
+        runner.stop(daemon.name)  # whatever a daemon that died has left behind
     if not pid:
         found = strangers(daemon.ports)
         if found:

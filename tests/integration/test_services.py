@@ -19,6 +19,7 @@ from db.engine import reading
 from drivers.services import forwarding
 from drivers.services.daemon import Daemon
 from drivers.services.ports import listeners
+from drivers.services.runner import session
 from drivers.services.upkeep import write
 from routing.monitoring import IDLE_S, turn
 from routing.services import revive
@@ -166,6 +167,22 @@ def test_what_dies_is_started_again_and_a_reused_process_id_is_nobody_of_ours(sn
     assert not sn.pid("chronyd")
     sn.runner.stop("chronyd")  # ends nobody: least of all this process
     os.killpg(record.pid, signal.SIGKILL)
+
+
+@in_own_network
+def test_what_a_killed_daemon_leaves_behind_is_ended_too(sn: Sn) -> None:
+    """nginx's workers go on without their master, and hold its port."""
+    sn.tables({}, nfsserver="1")
+    sn.set_up()
+    record = sn.runner.records.read("nginx")
+    assert record
+    workers = set(session(record)) - {record.pid}
+    assert workers
+    os.kill(record.pid, signal.SIGKILL)
+    wait_until(lambda: not sn.pid("nginx"))
+    assert workers <= set(session(record))
+    assert sn.told()["nfsserver"] == ("ok", "nginx started; ganesha unchanged")
+    assert not session(record)
 
 
 @in_own_network

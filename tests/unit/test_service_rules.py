@@ -10,13 +10,13 @@ from core import monitoring
 from core.errors import RequestError
 from core.services import settings
 from core.services.settings import Clock, MountWanted
-from core.services.wanted import Service, State, asked, read
+from core.services.wanted import Result, Service, State, asked, read
 from drivers.services import chrony, conserver, ganesha, nginx
 from drivers.services.conserver import Console, Consoles
 from drivers.services.daemon import Port
 from drivers.services.ports import listener_of
 from drivers.services.systemd import unit_text
-from routing.services import Told, merged
+from routing.services import Told, merged, with_endings
 
 FOLDER = Path("/home/services")
 
@@ -158,6 +158,17 @@ def test_the_worst_part_of_a_service_counts() -> None:
         ("nfsserver", State.FAILED, "nginx started; ganesha: no"),
         ("x", State.OK, "y"),
     ]
+
+
+def test_only_what_was_on_is_said_to_be_off() -> None:
+    before = [Result("tftpserver", State.OK, ""), Result("ftpserver", State.FAILED, "")]
+    found = [
+        Result("tftpserver", State.OFF, "dnsmasq stopped"),
+        Result("nameserver", State.OFF, "dnsmasq stopped"),
+    ]
+    told = with_endings(found, before, frozenset(Service))
+    assert [(one.service, one.state) for one in told] == [("tftpserver", State.OFF), ("ftpserver", State.OFF)]
+    assert with_endings(found, before, {"tftpserver"}) == found[:1]
 
 
 def test_a_node_on_its_way_is_left_alone() -> None:
