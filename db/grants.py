@@ -58,12 +58,10 @@ def grant(connection: Connection, sn: str, password: str) -> str:
             f'psql -c "ALTER ROLE {own.rolname} CREATEROLE"'
         )
     if not _exists(connection, group):
-        connection.execute(text(f"CREATE ROLE {_quoted(connection, group)} NOLOGIN"))
+        _do(connection, f"CREATE ROLE {_quoted(group)} NOLOGIN")
     renew(connection)
     if not _exists(connection, role):
-        connection.execute(
-            text(f"CREATE ROLE {_quoted(connection, role)} IN ROLE {_quoted(connection, group)}")
-        )
+        _do(connection, f"CREATE ROLE {_quoted(role)} IN ROLE {_quoted(group)}")
     elif not connection.scalar(
         text("SELECT pg_has_role(:role, :group, 'MEMBER')"), {"role": role, "group": group}
     ):
@@ -71,7 +69,7 @@ def grant(connection: Connection, sn: str, password: str) -> str:
     # Only a hash travels, so that no log of statements holds the password.
     raw = connection.connection.dbapi_connection
     hashed = encrypt_password(password, role, scope=raw, algorithm="scram-sha-256")
-    connection.exec_driver_sql(f"ALTER ROLE {_quoted(connection, role)} LOGIN PASSWORD '{hashed}'")
+    _do(connection, f"ALTER ROLE {_quoted(role)} LOGIN PASSWORD '{hashed}'")
     return role
 
 
@@ -79,9 +77,9 @@ def renew(connection: Connection) -> None:
     """Give the group of service nodes the rights of this release, if there is one; no others are left."""
     if connection.dialect.name != "postgresql" or not _exists(connection, group_name(connection)):
         return
-    to = _quoted(connection, group_name(connection))
+    to = _quoted(group_name(connection))
     schema = connection.scalar(text("SELECT current_schema()"))
-    statements = [f"REVOKE ALL ON ALL TABLES IN SCHEMA {_quoted(connection, schema)} FROM {to}"]
+    statements = [f"REVOKE ALL ON ALL TABLES IN SCHEMA {_quoted(schema)} FROM {to}"]
     for name, rights in (
         *OWN.items(),
         *((name, ["SELECT", *ALSO.get(name, ())]) for name in sorted(TABLES.keys() - SECRET_TABLES)),
@@ -92,7 +90,7 @@ def renew(connection: Connection) -> None:
     for name, column in OWN_ROWS.items():
         statements += _policies(name, f"current_user = '{prefix}' || {column}", to)
     for statement in statements:
-        connection.exec_driver_sql(statement)
+        _do(connection, statement)
 
 
 def group_name(connection: Connection) -> str:
@@ -136,5 +134,10 @@ def _exists(connection: Connection, role: str) -> bool:
     return bool(connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}))
 
 
-def _quoted(connection: Connection, name: str) -> str:
-    return connection.dialect.identifier_preparer.quote_identifier(name)
+def _do(connection: Connection, statement: str) -> None:
+    """Names and passwords of roles cannot be parameters; nothing in the statement is one."""
+    connection.exec_driver_sql(statement.replace("%", "%%"))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -137,6 +137,17 @@ def test_an_upgrade_renews_the_rights(shell: Shell) -> None:
     assert not can(url, "SELECT * FROM ipmi")
 
 
+def test_a_database_may_have_any_name(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    name = """o'd%d :db"""
+    postgres_server.execute(f'CREATE DATABASE "{name}"'.replace(":", "\\:"))
+    url = make_url(postgres_server.url("x")).set(database=name).render_as_string(hide_password=False)
+    shell = Shell({**os.environ, "SERVAL_HOME": str(tmp_path / "home"), "SERVAL_DATABASE": url}, tmp_path)
+    own = granted(shell, "sn1")
+    assert can(own, "UPDATE member SET certificate = 'x'")
+    assert not can(own, "SELECT * FROM ipmi")
+    open_engine(url).dispose()
+
+
 def test_sqlite_has_no_roles(sqlite_url: str, tmp_path: Path) -> None:
     shell = Shell(
         {**os.environ, "SERVAL_HOME": str(tmp_path / "home"), "SERVAL_DATABASE": sqlite_url}, tmp_path
