@@ -15,11 +15,14 @@ import pytest
 from commands import Shell
 from sqlalchemy import make_url
 
-from core.errors import UnavailableError
+from core.errors import RequestError, UnavailableError
 from db import grants, nodestatus
 from db.engine import open_engine, writing
+from db.home import open_home
 from drivers.statusport import Limits, StatusPort, listen
 from routing.nodestatus import Registrar
+from tasks import statuskeeper
+from tasks.statuskeeper import StatusProcess
 
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy" / "node" / "serval-status"
 CLUSTER = """\
@@ -227,6 +230,38 @@ def test_a_service_node_s_own_role_may_record_it(postgres_url: str, tmp_path: Pa
         nodestatus.write(connection, {"n2": "booted", "n1": "booting", "gone": "booted"}, time.time())
     own.dispose()
     assert [status(shell, node) for node in ("n1", "n2")] == ["booting", "booted"]
+
+
+def test_a_port_that_is_taken_is_tried_again_and_a_lost_process_started(
+    home_env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell = Shell(home_env, tmp_path)
+    shell.ok("mkdef -t node -o me groups=all ip=127.0.0.1")
+    monkeypatch.setenv("SERVAL_DATABASE", home_env["SERVAL_DATABASE"])
+    with socket.create_server(("", 0)) as taken:
+        number = taken.getsockname()[1]
+        process = StatusProcess(open_home({**home_env, "SERVAL_STATUS_PORT": str(number)}))
+        process.look()
+        assert process.port == 0
+    monkeypatch.setattr(statuskeeper, "AGAIN_S", 0.0)
+    try:
+        for said in ("booting", "booted"):
+            process.look()
+            assert process.port == number
+            done = report(
+                tmp_path, "dash", "busybox", said, SERVAL_SERVERS=f"127.0.0.1:{number}", SERVAL_MINUTES="1"
+            )
+            assert (done.returncode, done.stderr) == (0, "")
+            assert status(shell, "me") == said
+            process.end()
+    finally:
+        process.end()
+
+
+@pytest.mark.parametrize("port", ["many", "-1", "70000"])
+def test_a_port_that_is_none_is_refused(tmp_path: Path, port: str) -> None:
+    with pytest.raises(RequestError, match="status_port"):
+        open_home({"SERVAL_HOME": str(tmp_path), "SERVAL_STATUS_PORT": port})
 
 
 # -- the node's side -----------------------------------------------------------------------------------
