@@ -441,6 +441,15 @@ def test_sn_names_strangers_in_pools(shell: Shell, stage: JobStage, beating: Bea
     assert answer.err.startswith("n1: passed over typo: not a service node")
 
 
+def test_sn_says_to_whom_nodes_cannot_report(shell: Shell, stage: JobStage, beating: Beating) -> None:
+    beating("mn1", role="mn", load={"status_port": 3002.0})
+    beating("sn1", load={"status_port": 0.0})
+    beating("sn2")
+    answer = shell.run("serval sn")
+    assert answer.status == 0
+    assert answer.err == "sn1: its port for node status is taken: nodes cannot report to it\n"
+
+
 def test_a_member_that_is_forgotten_may_join_again(shell: Shell, stage: JobStage, beating: Beating) -> None:
     for name in ("mn1", "sn1", "sn2"):
         beating(name)
