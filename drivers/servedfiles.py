@@ -1,8 +1,9 @@
-"""Whether files that nodes boot are on this host: below site.installdir and tftpdir."""
+"""Files that nodes boot, below site.installdir and tftpdir: whether they are here, how TFTP reaches them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from core.errors import RequestError
 from core.nodeset.files import INSTALL, Files
 
 
@@ -20,3 +21,19 @@ def first_complete(candidates: Sequence[Files], folders: Mapping[str, Path]) -> 
 def _there(path: str, folders: Mapping[str, Path]) -> bool:
     word, _, rest = path.partition("/")
     return (folders[word] / rest).exists()
+
+
+def link_install(tftpdir: Path, installdir: Path) -> None:
+    """Let TFTP serve `install/…` too, for loaders that cannot do HTTP: a link, where nothing has that name.
+
+    Raises RequestError when tftpdir cannot be written.
+    """
+    link = tftpdir / INSTALL
+    if link.is_symlink() or link.exists():
+        return
+    try:
+        link.symlink_to(installdir)
+    except FileExistsError:
+        return  # another process was faster
+    except OSError as error:
+        raise RequestError(f"{link} cannot be made a link to {installdir}: {error.strerror}") from error

@@ -11,6 +11,7 @@ from core.services import settings
 from core.services.wanted import YES, Service, Wanted
 from drivers.files import write_whole
 from drivers.interfaces import read_networks
+from drivers.servedfiles import link_install
 from drivers.services import chrony, conserver, dnsmasqd, ganesha, nginx, slapd, vsftpd
 from drivers.services.daemon import Daemon, Folder
 from drivers.services.dnsmasq import Dns, DnsmasqSettings
@@ -88,16 +89,18 @@ def _dnsmasq(tables: HostTables, asked: Sequence[Wanted]) -> Daemon:
     )
     if tftp is None:
         return described
-    return replace(described, prepare=partial(_both, described.prepare, partial(write_sample, tftp)))
+    installdir = tables.home.host_path(trees.install)
+    return replace(described, prepare=partial(_prepare_tftp, described.prepare, tftp, installdir))
 
 
 def _tries(tables: HostTables) -> dnsmasqd.Tries:
     return dnsmasqd.Tries(SAMPLE, SAMPLE_TEXT.encode(), tables.home.name)
 
 
-def _both(first: Callable[[], None], second: Callable[[], None]) -> None:
+def _prepare_tftp(first: Callable[[], None], tftpdir: Path, installdir: Path) -> None:
     first()
-    second()
+    write_sample(tftpdir)
+    link_install(tftpdir, installdir)
 
 
 def dns(tables: HostTables, told: NetworksDoc, asked: Wanted) -> Dns:
