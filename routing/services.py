@@ -57,6 +57,8 @@ class SetUp:
     switches: Records
     only_check: bool
     only: Collection[Service]
+    #: What was on before.
+    had: Collection[str] = ()
 
     def everything(self) -> list[Told]:
         """All parts in the order in which they need one another."""
@@ -95,7 +97,8 @@ class SetUp:
         if asked and not wanted:
             return []  # said already; whatever runs is left alone
         if not wanted:
-            return self._part(part.services, lambda: self._end(part))
+            ending = [service for service in part.services if service in self.had] or part.services
+            return self._part(ending, partial(self._end, part.name, ending))
         return self._part([one.service for one in wanted], lambda: self._run(part, wanted))
 
     def _run(self, part: Part, wanted: list[Wanted]) -> list[Told]:
@@ -107,9 +110,9 @@ class SetUp:
             for service, complaint in kept.complaints.items()
         ]
 
-    def _end(self, part: Part) -> list[Told]:
-        done = put_down(part.name, self.runner, only_check=self.only_check)
-        return [Told(service, done, State.OFF) for service in part.services if done]
+    def _end(self, name: str, services: Iterable[Service]) -> list[Told]:
+        done = put_down(name, self.runner, only_check=self.only_check)
+        return [Told(service, done, State.OFF) for service in services if done]
 
     def _mount(self, key: str) -> list[Told]:
         service, asked = MOUNTS[key]
@@ -152,10 +155,11 @@ def set_up(
     with reading(engine) as connection:
         tables = read_tables(connection, home)
         before = snservices.known(connection).get(home.name, [])
+    had = {one.service for one in before if one.state is not State.OFF}
     runner = runner_of(home)
     with runner.records.locked():
-        run = SetUp(tables, runner, Records(home.run / "switches" / home.name), only_check, only)
-        results = with_endings(merged(run.everything()), before, only)
+        run = SetUp(tables, runner, Records(home.run / "switches" / home.name), only_check, only, had)
+        results = with_endings(merged(run.everything()), had, only)
     with writing(engine) as connection:
         snservices.note(connection, home.name, results, time.time(), None if only == EVERYTHING else only)
     for one in results:
@@ -200,13 +204,10 @@ def merged(told: Iterable[Told]) -> list[Result]:
     return found
 
 
-def with_endings(found: list[Result], before: list[Result], only: Collection[str]) -> list[Result]:
-    """The results, in which the services that are off are those that were on before."""
-    had = {one.service for one in before if one.state is not State.OFF}
-    said = {one.service for one in found}
-    kept = [one for one in found if one.state is not State.OFF or one.service in had or not had]
-    gone = sorted((had & set(only)) - said)
-    return [*kept, *(Result(service, State.OFF, "not asked for any more") for service in gone)]
+def with_endings(found: list[Result], had: Collection[str], only: Collection[str]) -> list[Result]:
+    """The results, and that each service is off which was on before and is not asked for any more."""
+    gone = sorted((set(had) & set(only)) - {one.service for one in found})
+    return [*found, *(Result(service, State.OFF, "not asked for any more") for service in gone)]
 
 
 def hand(only: Collection[Service] = EVERYTHING) -> Hand:

@@ -34,7 +34,7 @@ TWO = frozenset({Service.NAMES, Service.CONSOLES})
 #: What is refused.
 NOT_THERE = {
     Service.NIM: "NIM installs AIX, which Serval does not; set setupnim=0",
-    Service.PROXY_DHCP: "Serval has no DHCP proxy yet; set setupproxydhcp=0, or let setupdhcp=1 serve the nodes",
+    Service.PROXY_DHCP: "there is no DHCP proxy yet; set setupproxydhcp=0, or let setupdhcp=1 serve",
 }
 
 

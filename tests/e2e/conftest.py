@@ -8,7 +8,8 @@ from postgres_server import DATABASES, PostgresServer, binaries
 from rig import Rig, open_rig
 
 #: Network namespaces are for root. On a laptop the others are tested; CI fails instead.
-collect_ignore = [] if os.geteuid() == 0 or os.environ.get("CI") else ["test_cut_links.py"]
+ROOTS = ["test_cut_links.py", "test_service_setup.py"]
+collect_ignore = [] if os.geteuid() == 0 or os.environ.get("CI") else ROOTS
 
 BMCS = 2400
 #: Marked, because `make test-e2e` runs the tests on one database beside those on the other.

@@ -96,7 +96,7 @@ def test_tftp_and_dns_are_one_daemon_and_dhcp_another(sn: Sn) -> None:
 
 @in_own_network
 def test_conserver_has_the_consoles_of_its_nodes(sn: Sn) -> None:
-    sn.tables({}, conserver="1")
+    sn.tables({"consoleondemand": "yes"}, conserver="1")
     assert "no node has its console here" in sn.told()["conserver"][1]
     sn.node("n1", "nodehm", cons="ipmi", conserver="sn1.cluster.net")
     sn.node("n2", "nodehm", cons="ipmi", conserver="sn2")

@@ -160,15 +160,11 @@ def test_the_worst_part_of_a_service_counts() -> None:
     ]
 
 
-def test_only_what_was_on_is_said_to_be_off() -> None:
-    before = [Result("tftpserver", State.OK, ""), Result("ftpserver", State.FAILED, "")]
-    found = [
-        Result("tftpserver", State.OFF, "dnsmasq stopped"),
-        Result("nameserver", State.OFF, "dnsmasq stopped"),
-    ]
-    told = with_endings(found, before, frozenset(Service))
-    assert [(one.service, one.state) for one in told] == [("tftpserver", State.OFF), ("ftpserver", State.OFF)]
-    assert with_endings(found, before, {"tftpserver"}) == found[:1]
+def test_what_was_on_and_is_not_asked_for_is_off() -> None:
+    found = [Result("tftpserver", State.OK, "dnsmasq restarted")]
+    told = with_endings(found, {"tftpserver", "nameserver", "installloc"}, frozenset(Service))
+    assert told == [*found, Result("nameserver", State.OFF, "not asked for any more")]
+    assert with_endings(found, {"nameserver"}, {"tftpserver"}) == found
 
 
 def test_a_node_on_its_way_is_left_alone() -> None:
