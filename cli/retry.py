@@ -7,7 +7,7 @@ from cli.jobs import find_job
 from cli.objects import printable
 from cli.plan import print_plan
 from cli.power import add_job_options, asked_before, broker, confirm, submit_and_follow, wait
-from core import jobspec
+from core import jobspec, syncspec
 from core.errors import RequestError
 from core.fold import fold, unfold
 from core.states import FAILED, Outcome
@@ -40,6 +40,11 @@ def retry(argv: list[str], ctx: Context) -> int:
         return wait(ctx, engine, known, options)
     with reading(engine) as connection:
         old = find_job(connection, options.job)
+        if syncspec.from_text(old.spec) is not None:
+            raise RequestError(
+                f"job {old.id} is a {old.command}: run that command again. It does what is left to do, and "
+                "service nodes that were away catch up by themselves"
+            )
         failed = failed_nodes(connection, old, options.unknown)
         if not failed:
             return nothing(ctx, old)

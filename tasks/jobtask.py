@@ -37,7 +37,7 @@ LONGEST_ID = 155
 
 
 class JobTask(Task):  # type: ignore[misc]
-    """The base of rpower, rsetboot and wait_for."""
+    """The base of rpower, rsetboot, nodeset and wait_for."""
 
     abstract = True
     #: The arguments are looked at here, with sentences of our own.

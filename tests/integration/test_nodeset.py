@@ -278,3 +278,10 @@ def test_advancing_needs_no_word_with_anybody(shell: Shell) -> None:
     assert {node: decision.state for node, decision in made.decisions.items()} == {"n1": "boot"}
     with reading(engine) as connection:
         assert len(jobs.recent(connection, 10)) == 1
+
+
+def test_a_nodeset_is_run_again_and_not_retried(shell: Shell) -> None:
+    shell.ok("chdef n1 mac=")
+    set_to(shell, "n1 boot")
+    answer = shell.run("serval retry 1")
+    assert (answer.status, "run that command again" in answer.err) == (1, True)
