@@ -30,7 +30,7 @@ class Exchange:
         self._name, self._argv, self._ctx = name, argv, ctx
         self._shown = set(ctx.shown)
         self._wanted = False
-        #: Whether the other side has begun with it.
+        #: Whether the other side may have begun with it: from the moment that it was asked.
         self.begun = ctx.again
         #: The signal that ends us when the other side is lost.
         self.ending = 0
@@ -73,6 +73,7 @@ class Exchange:
     def _carry(self, at: Link) -> int:
         self._wanted = False
         at.put("ask", *(wire.pack(fields) for fields in self._request()))
+        self.begun = True
         while True:
             readable: list[Any] = [at, self._woken, *([self._ctx.stdin] if self._wanted else [])]
             ready, _, _ = select.select(readable, [at] if at.unsent else [], [])
@@ -111,7 +112,7 @@ class Exchange:
             case "err":
                 write_all(self._ctx.err, rest)
             case "begun":
-                self.begun = True
+                pass
             case "input":
                 self._wanted = True
             case "shown":

@@ -49,6 +49,7 @@ class SnRig:
         self.settle(self.sn.home, database=url.read_text().strip())
         done = self.sn.run("serval up")
         assert done.returncode == 0, done
+        until(lambda: self.sn.run("rpower n1 stat").returncode == 0, "the service node does not work")
 
     def settle(self, home: Path, **settings: str) -> None:
         """Write the serval.toml of a service node."""

@@ -18,6 +18,7 @@ from postgres_server import PostgresServer
 from served import ROOT, Served, argv, until
 from sn_rig import BMCS, SnRig, free_port, state
 
+from cli import wire
 from db import jobs
 from db.engine import open_engine, reading
 from lab.box import USER, Box
@@ -216,7 +217,8 @@ def test_a_killed_relay_does_not_make_a_second_job(rig: SnRig) -> None:
     os.kill(relays[0], signal.SIGKILL)
     rig.box.control.heal()
     out, err = process.communicate(timeout=60)
-    assert sorted((first + out).splitlines()) == ["n1: on", "n2: on"], err
+    # What was printed when the relay had not yet said so is printed again (docs/adr/0009).
+    assert set((first + out).splitlines()) == {"n1: on", "n2: on"}, err
     assert newest(rig) == before + 1
 
 
@@ -289,3 +291,20 @@ def test_who_says_nothing_holds_nobody_up(rig: SnRig) -> None:
     finally:
         for one in silent:
             one.close()
+
+
+def test_what_may_have_begun_is_not_done_twice(rig: SnRig) -> None:
+    """The connection is lost after the request: who is no job is not asked for again."""
+    port, asked = free_port(), []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(rig.box.home / "keys" / "mn1.pem")
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        same = Served(rig.sn.home, {"SERVAL_SERVER": f"127.0.0.1:{port}"})
+        process = same.begin("chdef n1 usercomment=x")
+        peer, _ = listener.accept()
+        with context.wrap_socket(peer, server_side=True) as tls:
+            tls.sendall(wire.frame("welcome"))
+            asked.append(wire.receive(tls)[0])
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, asked) == (1, ["ask"])
+    assert "mn1 was lost in the middle of 'chdef', so nobody knows whether it was carried out" in err
