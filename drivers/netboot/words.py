@@ -15,6 +15,8 @@ from core.errors import NodeError
 CMDLINE_LIMIT = 1920
 
 _NODE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+#: What could be a name, as long as it goes.
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PATH = re.compile(r"(tftpboot|install)(/[A-Za-z0-9_+@~=][A-Za-z0-9._+@~=-]*)+")
@@ -99,8 +101,14 @@ def filled(text: str, doc: BootDoc, server: str, node: str) -> str:
 
     A name that is written as a variable makes the texts of one profile's nodes equal: they share a file.
     """
-    own = re.compile(rf"(?<![A-Za-z0-9._-]){re.escape(doc.node)}(?![A-Za-z0-9._-])")
-    return (doc.server or server).join(own.sub(lambda _: node, piece) for piece in text.split(SERVER))
+
+    def own(name: re.Match[str]) -> str:
+        return node if name[0] == doc.node else name[0]
+
+    pieces = text.split(SERVER)
+    return (doc.server or server).join(
+        _NAME.sub(own, piece) if doc.node in piece else piece for piece in pieces
+    )
 
 
 def has_word(cmdline: str, key: str) -> bool:

@@ -1,9 +1,9 @@
 """iPXE, which xCAT calls xnba: BIOS and UEFI x86_64, everything over HTTP from the server that answered.
 
 Files and their names are xCAT's (`xcat/xnba/nodes/NODE`, `.uefi` with the same text), syntax is
-https://ipxe.org/scripting. DHCP tells a node its name (option 12), by which it finds its script; so the script
-says `${hostname}` for it. iPXE has no quoting: a line is first expanded (`${…}`), then cut at blanks, and the
-words `||`, `&&`, `;` and `#…` mean something, so a kernel argument cannot be one of them.
+https://ipxe.org/scripting. DHCP tells a node its name (option 12), by which it finds its script; so it is
+`${hostname}` in the script. iPXE has no quoting: a line is first expanded (`${…}`), then cut at blanks, and
+the words `||`, `&&`, `;` and `#…` mean something, so a kernel argument cannot be one of them.
 """
 
 from core.bootdoc import BootDoc, Way
