@@ -397,9 +397,9 @@ def test_sn_shows_live_members_and_what_they_serve(shell: Shell, stage: JobStage
     answer = shell.run("serval sn")
     assert (answer.status, answer.err) == (0, "")
     assert rows(answer) == {
-        "mn1": ["mn", "live", "0.1.0", "1", "yes", "0", "2", "2"],
-        "sn1": ["sn", "live", "0.1.0", "1", "yes", "1", "4", "6"],
-        "sn2": ["sn", "live", "0.1.0", "1", "yes", "0", "2", "6"],
+        "mn1": ["mn", "live", "0.1.0", "1", "yes", "0", "2", "2", "-"],
+        "sn1": ["sn", "live", "0.1.0", "1", "yes", "1", "4", "6", "-"],
+        "sn2": ["sn", "live", "0.1.0", "1", "yes", "0", "2", "6", "-"],
     }
     told = [json.loads(line) for line in shell.ok("serval sn --json").splitlines()]
     assert [(one["name"], one["state"], one["first"], one["any"]) for one in told] == [
