@@ -28,14 +28,16 @@ def write(
     The status is written for these and for those `changed` otherwise. The caller has called `one_writer`.
     """
     there = effective(connection, {**COLUMNS, "nodelist": ["status"]}, asked, unreadable={})
-    own = own_rows(connection, COLUMNS, asked)
+    taken = [node for node, outlook in asked.items() if _takes_away(outlook, there.get(node, {}))]
+    own = own_rows(connection, COLUMNS, taken) if taken else {}
     rows: Rows = {}
     touched: set[str] = set()
     statuses: dict[str, str] = {}
     for node, outlook in asked.items():
-        values = there.get(node, {})
+        values, mine = there.get(node, {}), own.get(node, {})
         for key, value in outlook.values.items():
-            if _differs(key, value, values, own.get(node, {})):
+            # What a group says cannot be taken away from a node, only changed.
+            if value != values.get(key, "") and (value or key in mine):
                 _set(rows, node, key, value)
                 touched.add(node)
         if outlook.status not in ("", values.get("nodelist.status")) and (node in touched or node in changed):
@@ -46,9 +48,8 @@ def write(
     return touched
 
 
-def _differs(key: str, value: str, holds: Values, own: Values) -> bool:
-    """Whether a row must be written; a value of a group cannot be taken away from a node, only changed."""
-    return value != holds.get(key, "") if value else key in own
+def _takes_away(outlook: Outlook, holds: Values) -> bool:
+    return any(not value and key in holds for key, value in outlook.values.items())
 
 
 def _set(rows: Rows, node: str, key: str, value: str) -> None:
