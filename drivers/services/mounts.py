@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.errors import RequestError, UnavailableError
 from drivers.services.records import Record, Records
+from drivers.services.runner import program
 
 OPTIONS = "ro,nolock,soft,timeo=100,retrans=3"
 TABLE = Path("/proc/self/mounts")
@@ -75,6 +76,7 @@ def source_of(folder: Path) -> str:
 
 
 def _mount(wanted: Mount) -> str:
+    program("mount.nfs", "nfs-common")
     if "\tnfs4\n" not in KINDS.read_text(encoding="ascii"):
         # A kernel with modules knows it once it was asked for.
         subprocess.run(["modprobe", "-q", "nfsv4"], capture_output=True, timeout=TIMEOUT_S, check=False)

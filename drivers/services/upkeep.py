@@ -24,6 +24,8 @@ READY_S = 5.0
 LOOK_S = 0.05
 TEST_S = 20.0
 LOG_LINES = 3
+#: The first port that everybody may have (ip-sysctl).
+UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ def keep_up(daemon: Daemon, runner: Runner, *, only_check: bool = False) -> Kept
             raise UnavailableError(f"{found[0]}, which Serval did not start; end it, or turn the service off")
     if only_check:
         return _look(daemon, runner, pid, digest)
+    refuse_without_root(daemon)
     for folder in daemon.folders:
         make(folder)
     daemon.prepare()
@@ -64,6 +67,17 @@ def keep_up(daemon: Daemon, runner: Runner, *, only_check: bool = False) -> Kept
         return _ready(daemon, runner, "told")
     runner.start(daemon.name, command, digest)
     return _ready(daemon, runner, "restarted" if pid else "started")
+
+
+def refuse_without_root(daemon: Daemon) -> None:
+    """Raise UnavailableError when a daemon needs a port that only root may have, and this is not root."""
+    first_free = int(UNPRIVILEGED.read_text(encoding="ascii"))
+    low = [port for port in daemon.ports if port.number < first_free]
+    if low and os.geteuid() != 0:
+        raise UnavailableError(
+            f"{daemon.name} needs port {low[0].number}/{low[0].transport}, which only root may have; "
+            "run the worker of this host as root"
+        )
 
 
 def put_down(name: str, runner: Runner, *, only_check: bool = False) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import monitoring
-from core.errors import RequestError
+from core.errors import RequestError, UnavailableError
 from core.services import settings
 from core.services.settings import Clock, MountWanted
 from core.services.wanted import Result, Service, State, asked, read
@@ -15,6 +15,7 @@ from drivers.services import chrony, conserver, ganesha, nginx
 from drivers.services.conserver import Console, Consoles
 from drivers.services.daemon import Port
 from drivers.services.ports import listener_of
+from drivers.services.runner import program
 from drivers.services.systemd import unit_text
 from routing.services import Told, merged, with_endings
 
@@ -179,3 +180,8 @@ def test_a_node_on_its_way_is_left_alone() -> None:
         180,
         180,
     ]
+
+
+def test_a_missing_program_is_named_with_its_package() -> None:
+    with pytest.raises(UnavailableError, match="apt-get install some-package"):
+        program("no-such-daemon", "some-package")
