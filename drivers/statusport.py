@@ -57,7 +57,9 @@ class StatusPort:
         self._arrived = asyncio.Event()
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="who")
         self._recording = ThreadPoolExecutor(1, thread_name_prefix="record")
-        self._refused: Counter[str] = Counter()
+        self._refused = 0
+        #: Their addresses, as many as are worth remembering.
+        self._strangers: set[str] = set()
         self._told = float("-inf")
 
     async def serve(self, listening: socket.socket) -> None:
@@ -109,17 +111,15 @@ class StatusPort:
 
     def _refuse(self, address: str, why: str) -> None:
         """Count a stranger; the log hears of all of them together, seldom."""
-        self._refused[address] += 1
+        self._refused += 1
+        if len(self._strangers) < self._limits.connections:
+            self._strangers.add(address)
         now = time.monotonic()
-        if now - self._told >= self._limits.tell_s or len(self._refused) > self._limits.connections:
-            log.warning(
-                "%d node reports refused, from %d addresses; the last: %s",
-                self._refused.total(),
-                len(self._refused),
-                why,
-            )
-            self._told = now
-            self._refused.clear()
+        if now - self._told >= self._limits.tell_s:
+            many = len(self._strangers)
+            log.warning("%d node reports refused, from %d addresses; the last: %s", self._refused, many, why)
+            self._told, self._refused = now, 0
+            self._strangers.clear()
 
     # -- recording ---------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 
 from core.errors import NodeError, UnavailableError
 from core.hostsfile import node_lines
@@ -110,7 +111,8 @@ class Registrar:
         nodes: dict[str, tuple[str, ...]] = {}
         nameless = set()
         for node, own in values.items():
-            addresses = {line.ip for line in node_lines(node, own, "", full_first=False)}
+            lines = node_lines(node, own, "", full_first=False)
+            addresses = {str(ip_address(line.ip)) for line in lines}
             for address in addresses:
                 nodes[address] = (*nodes.get(address, ()), node)
             if not addresses:
