@@ -7,7 +7,7 @@ from cli.context import Context
 from cli.objects import printable
 from cli.plan import observe
 from cli.power import broker
-from core.errors import RequestError
+from core.errors import RequestError, UnavailableError
 from core.fold import fold
 from db import drains, history, members
 from db.engine import reading, writing
@@ -33,7 +33,7 @@ def drain(ctx: Context, name: str, reason: str, *, force: bool) -> int:
     if not reason.isprintable():
         raise RequestError("--reason is one line of text")
     home, engine = open_home(ctx.env), open_database(ctx.env)
-    duty, observer = look(ctx, home)
+    duty, observer = look(ctx, home, force=force)
     member = known_member(name, duty, observer)
     alone = left_alone(member, duty, observer)
     if alone and not force:
@@ -61,13 +61,20 @@ def undrain(ctx: Context, name: str) -> int:
     return 0
 
 
-def look(ctx: Context, home: Home) -> tuple[Duty, Observer]:
-    """The tables, and the leases of all members that they name."""
+def look(ctx: Context, home: Home, *, force: bool) -> tuple[Duty, Observer]:
+    """The tables, and the leases of all members that they name; with `force` even without Redis."""
     with reading(open_database(ctx.env)) as connection:
         served = pools.pools_of(connection, sorted(DatabaseNodes(connection).nodes()), home.mn)
         duty = Duty(served.of, set(members.keys(connection)), history.in_hand(connection))
         drained = drains.drained(connection)
-    observer = observe(broker(home), {home.mn, *duty.joined, *pools.all_names(duty.pools.values())})
+    names = {home.mn, *duty.joined, *pools.all_names(duty.pools.values())}
+    try:
+        observer = observe(broker(home), names)
+    except UnavailableError as error:
+        if not force:
+            raise
+        ctx.complain(f"Warning: nobody can be judged: {error.message}")
+        observer = Observer()
     observer.drained = drained
     return duty, observer
 

@@ -159,6 +159,16 @@ def test_the_last_one_is_drained_by_force_alone(shell: Shell) -> None:
     assert list(drained(shell)) == ["sn1", "sn2"]
 
 
+def test_without_redis_force_is_needed(shell: Shell) -> None:
+    deaf = Shell({**shell.env, "SERVAL_BROKER": "redis://127.0.0.1:1/0"}, shell.cwd)
+    assert deaf.run("serval sn drain sn1").status == 1
+    assert drained(shell) == {}
+    answer = deaf.run("serval sn drain sn1 --force")
+    assert answer.status == 0
+    assert "nobody can be judged" in answer.err
+    assert list(drained(shell)) == ["sn1"]
+
+
 def test_strangers_and_odd_reasons_are_refused(shell: Shell) -> None:
     answer = shell.run("serval sn drain nosuch")
     assert (answer.status, answer.err) == (1, "Error: nosuch is no member; these are: mn1, sn1, sn2\n")
