@@ -277,7 +277,7 @@ def report(folder: Path, shell: str, tool: str, *words: str, **env: str) -> subp
     """Run the script where nothing but this tool can talk."""
     tools = folder / f"bin-{shell}-{tool}"
     tools.mkdir(exist_ok=True)
-    for name in ("cat", "tr", "date", "sleep", tool):
+    for name in ("cat", "date", "sed", "sleep", "tr", tool):
         if not (tools / name).exists():
             (tools / name).symlink_to(shutil.which(name) or "")
     own = [shutil.which(shell) or "", *(["sh"] if shell == "busybox" else [])]
