@@ -51,7 +51,9 @@ DATABASE_LOOK_S = 1.0
 DATABASE_FRESH_S = 2.0
 STOP_S = 15.0
 RESTART_S = 1.0
+#: How often daemons are looked at, and how often those that died.
 REVIVE_S = 2.0
+CRASH_S = 10.0
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -208,14 +210,20 @@ class Keeper:
                 log.warning("%s", error.message)
 
     def _serve(self) -> None:
-        """Set the services of this host up, then start again what of them dies."""
-        if not self.reload:
+        """Set the services of this host up, then start again what of them dies, and note how they are."""
+        engine, asked, pause = open_engine(self.home.database), not self.reload, 0.0
+        while not self.stop.wait(pause):
+            pause = REVIVE_S
             with logged():
-                services.set_up(self.home, open_engine(self.home.database))
-        while not self.stop.wait(REVIVE_S):
-            with logged():
-                for name in services.revive(self.home):
-                    log.warning("%s had died; it was started again", name)
+                if asked:
+                    services.set_up(self.home, engine)
+                    asked = False
+                revived = services.revive(self.home)
+                if revived:
+                    log.warning("%s had died; started again", ", ".join(revived))
+                    pause = CRASH_S
+                    self.stop.wait(REVIVE_S)
+                    services.set_up(self.home, engine, only_check=True)
 
     def _monitor(self) -> None:
         """Look at the nodes that name this host as their monserver."""
