@@ -41,7 +41,8 @@ class Excludes:
 
 def read_exlist(files: Iterable[str], read: Reader, variables: Mapping[str, str]) -> Excludes:
     """The exclude list of these files. Raises DefinitionError, naming file and line."""
-    out, keep = [], []
+    out: list[str] = []
+    keep: list[str] = []
     for file in files:
         for line in read_lines(file, read, variables):
             sign = line.text[0] if line.text[0] in "+-" else ""
