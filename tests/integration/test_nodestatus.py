@@ -300,6 +300,17 @@ def test_the_script_reports_to_whom_it_booted_from(
     assert status(shell, "me") == "booted"
 
 
+def test_the_script_finds_the_server_where_pxelinux_puts_it(
+    shell: Shell, opened: Open, tmp_path: Path
+) -> None:
+    shell.ok("mkdef -t node -o me groups=other ip=127.0.0.1")
+    addresses = "ip=127.0.0.9:127.0.0.1:127.0.0.2:255.0.0.0"
+    (tmp_path / "cmdline").write_text(f"SERVAL={{server}}:{opened().number} {addresses} quiet\n")
+    done = report(tmp_path, "dash", "busybox", "booted")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert status(shell, "me") == "booted"
+
+
 def test_the_script_says_it_again_until_it_is_recorded(shell: Shell, opened: Open, tmp_path: Path) -> None:
     shell.ok("mkdef -t node -o me groups=other ip=127.0.0.1")
     port = opened()
