@@ -4,6 +4,7 @@ The rules are xCAT's makedhcp(8): a MAC address is bound to a name, the node's o
 the name gives the address: from hosts and nics, else from what it resolves to.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
@@ -18,6 +19,8 @@ from core.macs import Mac, parse_macs
 #: `table.column` to what holds for a node.
 Values = Mapping[str, str]
 
+#: A name that DHCP can tell a client as it is (RFC 1123, one label).
+HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 #: noderes.netboot to loaders; a node without it gets an address and no boot file.
 LOADERS = {
     "": "",
@@ -132,6 +135,11 @@ def loader(node: str, values: Values) -> str:
     if netboot not in LOADERS:
         known = ", ".join(sorted(name for name in LOADERS if name))
         raise DefinitionError(f"noderes.netboot of {node} is {netboot[:40]!r}; known are {known}.")
+    if LOADERS[netboot] == Loader.XNBA and not HOST_NAME.fullmatch(node):
+        raise DefinitionError(
+            f"{node} cannot boot with xnba, which finds its script by the host name that DHCP tells it: "
+            f"letters, digits, - and _ alone. chdef {node} netboot=grub2 takes another loader."
+        )
     return LOADERS[netboot]
 
 

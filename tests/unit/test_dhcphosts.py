@@ -111,5 +111,12 @@ def test_the_loader_is_what_netboot_says() -> None:
         loader("n1", {"noderes.netboot": "yaboot"})
 
 
+@pytest.mark.parametrize("node", ["n1.c.net", "n:1", "n+1", "_n", "n" * 64])
+def test_a_name_that_dhcp_cannot_tell_does_not_boot_with_xnba(node: str) -> None:
+    with pytest.raises(DefinitionError, match="cannot boot with xnba"):
+        loader(node, {"noderes.netboot": "xnba"})
+    assert loader(node, {"noderes.netboot": "pxe"}) == Loader.PXE
+
+
 def test_records_are_values() -> None:
     assert hosts("n1", [Binding(A, "n1", "10.0.0.1")], {}, WITHIN) == (DhcpHost(A, "10.0.0.1", "n1"),)
