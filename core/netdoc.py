@@ -12,6 +12,8 @@ from core.errors import RequestError
 
 #: The name of the document.
 NAME = "networks"
+#: The name of the document of makedns: the lines of a hosts file.
+RECORDS = "names"
 #: As an address: the server that says it (`<xcatmaster>` in the tables).
 SELF = "0.0.0.0"
 

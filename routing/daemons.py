@@ -14,7 +14,7 @@ from drivers.interfaces import read_networks
 from drivers.servedfiles import link_install
 from drivers.services import chrony, conserver, dnsmasqd, ganesha, nginx, slapd, vsftpd
 from drivers.services.daemon import Daemon, Folder
-from drivers.services.dnsmasq import Dns, DnsmasqSettings
+from drivers.services.dnsmasq import Dns, DnsmasqSettings, write_records
 from drivers.services.upkeep import make, read
 from routing.consoles import console_command
 from routing.hosttables import HostTables
@@ -78,27 +78,34 @@ def _dnsmasq(tables: HostTables, asked: Sequence[Wanted]) -> Daemon:
     trees = settings.trees(tables.site)
     tftp = tables.home.host_path(trees.tftp) if Service.TFTP in on else None
     names = on.get(Service.NAMES)
+    answers = dns(tables, tables.networks or NetworksDoc(), names) if names else None
+    folder = tables.folder(dnsmasqd.NAMES)
     described = dnsmasqd.daemon(
         DnsmasqSettings(
-            folder=tables.folder(dnsmasqd.NAMES),
+            folder=folder,
             interfaces=tuple(dict.fromkeys(["lo", *(one.interface for one in read_networks())])),
             tftp_root=str(tftp) if tftp else "",
-            dns=dns(tables, tables.networks or NetworksDoc(), names) if names else None,
+            dns=answers,
         ),
         _tries(tables),
     )
-    if tftp is None:
-        return described
-    installdir = tables.home.host_path(trees.install)
-    return replace(described, prepare=partial(_prepare_tftp, described.prepare, tftp, installdir))
+    steps = [described.prepare]
+    steps.append(partial(write_records, folder, tables.records if answers and answers.records else ""))
+    if tftp is not None:
+        steps.append(partial(_prepare_tftp, tftp, tables.home.host_path(trees.install)))
+    return replace(described, prepare=partial(_each, steps))
 
 
 def _tries(tables: HostTables) -> dnsmasqd.Tries:
     return dnsmasqd.Tries(SAMPLE, SAMPLE_TEXT.encode(), tables.home.name)
 
 
-def _prepare_tftp(first: Callable[[], None], tftpdir: Path, installdir: Path) -> None:
-    first()
+def _each(steps: Sequence[Callable[[], None]]) -> None:
+    for step in steps:
+        step()
+
+
+def _prepare_tftp(tftpdir: Path, installdir: Path) -> None:
     write_sample(tftpdir)
     link_install(tftpdir, installdir)
 

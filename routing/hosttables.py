@@ -31,6 +31,8 @@ class HostTables:
     site: Mapping[str, str]
     #: The document of makedhcp -n; None when it was never run.
     networks: NetworksDoc | None
+    #: The document of makedns; empty when it was never run.
+    records: str
     #: Net and mask of each row of networks.
     nets: Sequence[tuple[str, str]]
     #: What its conserver has, when it shall run.
@@ -63,7 +65,8 @@ def read_tables(connection: Connection, home: Home) -> HostTables:
         (values.get("net", ""), values.get("mask", ""))
         for values in read_rows(connection, "network").values()
     ]
-    document = documents(connection, Kind.SERVICE, [netdoc.NAME]).get(netdoc.NAME)
+    told = documents(connection, Kind.SERVICE, [netdoc.NAME, netdoc.RECORDS])
+    document = told.get(netdoc.NAME)
     asked = wanted.read(columns)
     on = {one.service for one in asked if one.on}
     is_mn = home.name == home.mn
@@ -74,6 +77,7 @@ def read_tables(connection: Connection, home: Home) -> HostTables:
         wanted=[_possible(one, document is not None, bool(consoles)) for one in asked],
         site=site_values(connection),
         networks=netdoc.from_text(document) if document else None,
+        records=told.get(netdoc.RECORDS, ""),
         nets=nets,
         consoles=consoles,
         monitored=len(monitored_by(connection, names)) if Service.MONITOR in on else 0,

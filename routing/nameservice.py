@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from core import hostsfile
 from core.hostsfile import Line
 from core.netdoc import NAME as NETWORKS
-from core.netdoc import NetworksDoc
+from core.netdoc import RECORDS, NetworksDoc
 from core.services.wanted import Service
 from core.wanted import Kind
 from db import wanted
@@ -17,18 +17,11 @@ from db.deliveries import Said
 from db.engine import Connection, one_writer, reading
 from db.netvalues import serving
 from db.wanted import Kept
-from drivers.files import write_whole
-from drivers.services import dnsmasqd
-from drivers.services.dnsmasq import NAMES, prepare
 from routing import services
-from routing.hosttables import service_folder
 from routing.syncing import Hand, Order, note
 
-#: The document of the names.
-RECORDS = "names"
 #: servicenode.nameserver of a service node that holds the records itself.
 SECONDARY = ("2",)
-FILE = "cluster"
 SET_UP = services.hand(frozenset({Service.NAMES, Service.DHCP}))
 
 
@@ -60,14 +53,6 @@ def take_over(order: Order) -> Said:
     """Make this host's DHCP and DNS server what the documents say."""
     with reading(order.engine) as connection:
         newest = wanted.last(connection, Kind.SERVICE)
-        text = wanted.documents(connection, Kind.SERVICE, [RECORDS]).get(RECORDS, "")
-        holds = order.home.name in name_servers(connection, order.home.mn)
-    folder = service_folder(order.home, dnsmasqd.NAMES)
-    prepare(folder)
-    file = folder / NAMES / FILE
-    wished = text if holds else ""
-    if wished != (file.read_text(encoding="utf-8") if file.exists() else ""):
-        write_whole(file, wished)
     said = SET_UP(order)
     note(order, Kind.SERVICE, Kept(newest, said.problems))
     return said

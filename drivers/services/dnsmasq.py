@@ -22,6 +22,7 @@ from core.bootdoc import Loader
 from core.dhcpplan import NO_BOOT, DhcpPlan, Subnet
 from core.errors import RequestError, UnavailableError
 from core.netdoc import SELF
+from drivers.files import write_whole
 from drivers.netboot.loader import BIOS, HTTP_CLIENTS
 from drivers.netboot.loaders import dhcp_boot_files, script_of
 
@@ -30,6 +31,7 @@ MORE_HOSTS = "dhcp.d"
 OPTIONS = "dhcp.options"
 LEASES = "dhcp.leases"
 NAMES = "names.d"
+RECORDS = "cluster"
 PID = "dnsmasq.pid"
 CONFIG = "dnsmasq.conf"
 
@@ -112,6 +114,16 @@ def prepare(folder: Path) -> None:
             (folder / name).touch()
     except OSError as error:
         raise RequestError(f"{folder} cannot be made ready for dnsmasq: {error.strerror}.") from error
+
+
+def write_records(folder: Path, text: str) -> None:
+    """The lines of a hosts file that dnsmasq answers from, written when they differ; it sees them by itself.
+
+    Raises RequestError.
+    """
+    file = folder / NAMES / RECORDS
+    if text != (file.read_text(encoding="utf-8") if file.exists() else ""):
+        write_whole(file, text)
 
 
 def render_dnsmasq(settings: DnsmasqSettings) -> str:

@@ -18,8 +18,8 @@ from core.wanted import Kind
 from db import wanted
 from db.engine import reading, writing
 from db.tables import TABLES
-from drivers.services.dnsmasq import NAMES
-from routing.nameservice import FILE, name_servers, take_over, write_names, write_networks
+from drivers.services.dnsmasq import NAMES, RECORDS
+from routing.nameservice import name_servers, take_over, write_names, write_networks
 from routing.syncing import Order
 
 A, PTR, NOERROR, NXDOMAIN = 1, 12, 0, 3
@@ -96,6 +96,10 @@ def test_a_secondary_holds_the_records(sqlite_url: str) -> None:
         assert ask("n2").records == ("10.0.1.2",)
         names(sn, [], ["n2"])
         assert soon("n2.c.net", Found(NXDOMAIN, ())).code == NXDOMAIN
+        (sn.home.path / "services" / "sn1" / "dnsmasq" / NAMES / RECORDS).unlink()
+        assert soon("n1.c.net", Found(NXDOMAIN, ())).code == NXDOMAIN
+        sn.set_up()
+        assert soon("n1.c.net", Found(NOERROR, ("10.0.1.77",))).records == ("10.0.1.77",)
         assert sn.pid("dnsmasq") == pid
         with reading(sn.engine) as connection:
             had = wanted.have(connection, Kind.SERVICE)["sn1"].revision
@@ -111,4 +115,4 @@ def test_one_that_only_asks_holds_none(sqlite_url: str) -> None:
         with writing(sn.engine) as connection:
             connection.execute(update(TABLES["servicenode"]).values(nameserver="1"))
         names(sn, LINES)
-        assert (sn.home.path / "services" / "sn1" / "dnsmasq" / NAMES / FILE).read_text() == ""
+        assert (sn.home.path / "services" / "sn1" / "dnsmasq" / NAMES / RECORDS).read_text() == ""
