@@ -20,6 +20,7 @@ NTP_SERVER_MODE = 4
 LDAP_BIND = bytes.fromhex("300c020101600702010304008000")
 LDAP_BIND_RESPONSE = 0x61
 TFTP_READ, TFTP_DATA, TFTP_ERROR = 1, 3, 5
+NFS_NOT_THERE = 2
 NFS_PROGRAM, NFS_VERSION, COMPOUND, PUTROOTFH, LOOKUP = 100003, 4, 1, 24, 15
 REFUSING = {2: "SERVFAIL", 4: "NOTIMP", 5: "REFUSED"}
 
@@ -149,6 +150,8 @@ def nfs_lookup(path: str, host: str = HERE, port: int = 2049) -> str | None:
         if answer[:4] != number or struct.unpack("!5I", answer[4:24]) != (1, 0, 0, 0, 0):
             return "NFS version 4 is refused"
         status = struct.unpack("!I", answer[24:28])[0]
+        if status == NFS_NOT_THERE:
+            return f"NFS: {path} is not exported; its file system must know file handles, as ext4 and xfs do"
         return f"NFS look-up of {path}: error {status}" if status else None
 
     return probe(f"NFS look-up of {path}", ask)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import UnavailableError
-from drivers.files import write_whole
+from drivers.files import make_folder, write_whole
 from drivers.services.records import Record, Records
 
 #: There while systemd is the host's init (sd_booted(3)).
@@ -55,6 +55,7 @@ class Systemd:
 
     def start(self, name: str, command: Sequence[str], digest: str) -> int:
         """Start it, or start it again with another command; its process id. Raises UnavailableError."""
+        make_folder(self.logs)  # a unit whose log cannot be opened does not start
         self.records.write(name, Record(tuple(command), digest))
         write_whole(self.units / unit(name), unit_text(name, command, self.log(name)))
         systemctl("daemon-reload")
