@@ -110,5 +110,6 @@ def systemctl(*words: str) -> str:
     except (OSError, subprocess.SubprocessError) as error:
         raise UnavailableError(f"systemctl {' '.join(words)}: {error}") from error
     if done.returncode:
-        raise UnavailableError(f"systemctl {' '.join(words)}: {done.stderr.strip() or done.returncode}")
+        said = " ".join(done.stderr.split()) or f"status {done.returncode}"
+        raise UnavailableError(f"systemctl {' '.join(words)}: {said}")
     return done.stdout.strip()
