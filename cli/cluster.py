@@ -136,10 +136,8 @@ def start_worker(ctx: Context, home: Home, name: str, role: str) -> None:
     # Service nodes beside their management node are a rehearsal: this host has one port 69 for all of them.
     words = ["worker", name, "--mn" if role == "mn" else "--reload"]
     own = {"SERVAL_NAME": name, "SERVAL_MN": home.mn}
-    if home.status_port is None:
-        own["SERVAL_STATUS_PORT"] = "0"  # several workers of one host cannot share the usual one
-    if role != "mn":
-        own["SERVAL_ROOT"] = str(home.path / "hosts" / name)  # … nor one /tftpboot
+    if role != "mn":  # its neighbours cannot share one port for node status, nor one /tftpboot
+        own |= {"SERVAL_STATUS_PORT": "0", "SERVAL_ROOT": str(home.path / "hosts" / name)}
     pid_file.write_text(str(start(words, {**ctx.env, **own}, home, name).pid))
 
 

@@ -62,6 +62,7 @@ class Box:
         own = {name: value for name, value in os.environ.items() if not name.startswith("SERVAL_")}
         own["SERVAL_HOME"] = str(self.home)
         own["SERVAL_ROOT"] = str(self.home / "hosts" / "mn1")
+        own["SERVAL_STATUS_PORT"] = "0"
         if self.database:
             own["SERVAL_DATABASE"] = self.database
         return own
