@@ -28,6 +28,8 @@ class HostTables:
     home: Home
     is_mn: bool
     wanted: Sequence[Wanted]
+    #: Services of which the management node's row says nothing: what runs is left as it is.
+    silent: frozenset[Service]
     site: Mapping[str, str]
     #: The document of makedhcp -n; None when it was never run.
     networks: NetworksDoc | None
@@ -55,8 +57,11 @@ def service_folder(home: Home, daemon: str) -> Path:
     return home.path / "services" / home.name / daemon
 
 
-def read_tables(connection: Connection, home: Home) -> HostTables:
-    """The tables of the host that `home` names. Raises DefinitionError for a regex that cannot be read."""
+def read_tables(connection: Connection, home: Home, forced: Collection[Service] = ()) -> HostTables:
+    """The tables of the host that `home` names; on the management node `forced` services are on.
+
+    Raises DefinitionError for a regex that cannot be read.
+    """
     names = own_names(home)
     rows = effective(connection, {"servicenode": SERVICES}, names)
     row: Values = next((rows[name] for name in names if rows.get(name)), {})
@@ -67,14 +72,17 @@ def read_tables(connection: Connection, home: Home) -> HostTables:
     ]
     told = documents(connection, Kind.SERVICE, [netdoc.NAME, netdoc.RECORDS])
     document = told.get(netdoc.NAME)
+    is_mn = home.name == home.mn
+    if is_mn:
+        columns |= {service.value: "1" for service in forced if not columns.get(service)}
     asked = wanted.read(columns)
     on = {one.service for one in asked if one.on}
-    is_mn = home.name == home.mn
     consoles = consoles_of(connection, names, is_mn=is_mn) if Service.CONSOLES in on else []
     return HostTables(
         home=home,
         is_mn=is_mn,
         wanted=[_possible(one, document is not None, bool(consoles)) for one in asked],
+        silent=frozenset(service for service in Service if is_mn and not columns.get(service)),
         site=site_values(connection),
         networks=netdoc.from_text(document) if document else None,
         records=told.get(netdoc.RECORDS, ""),

@@ -96,6 +96,8 @@ class SetUp:
         wanted = [one for one in asked if not one.refusal]
         if asked and not wanted:
             return []  # said already; whatever runs is left alone
+        if not wanted and self.tables.silent.issuperset(part.services):
+            return []
         if not wanted:
             ending = [service for service in part.services if service in self.had] or part.services
             return self._part(ending, partial(self._end, part.name, ending))
@@ -147,19 +149,21 @@ def set_up(
     *,
     only_check: bool = False,
     only: Collection[Service] = EVERYTHING,
+    forced: Collection[Service] = (),
 ) -> list[Result]:
     """Make this host's services what the tables say, note how they are, and say it.
 
-    With `only_check` nothing is changed. Raises UnavailableError when the database does not answer.
+    With `only_check` nothing is changed; on the management node `forced` services are on. Raises
+    UnavailableError when the database does not answer.
     """
     with reading(engine) as connection:
-        tables = read_tables(connection, home)
+        tables = read_tables(connection, home, forced)
         before = snservices.known(connection).get(home.name, [])
     had = {one.service for one in before if one.state is not State.OFF}
     runner = runner_of(home)
     with runner.records.locked():
         run = SetUp(tables, runner, Records(home.run / "switches" / home.name), only_check, only, had)
-        results = with_endings(merged(run.everything()), had, only)
+        results = with_endings(merged(run.everything()), had - tables.silent, only)
     with writing(engine) as connection:
         snservices.note(connection, home.name, results, time.time(), None if only == EVERYTHING else only)
     for one in results:
@@ -210,11 +214,12 @@ def with_endings(found: list[Result], had: Collection[str], only: Collection[str
     return [*found, *(Result(service, State.OFF, "not asked for any more") for service in gone)]
 
 
-def hand(only: Collection[Service] = EVERYTHING) -> Hand:
-    """What does the attempts of such a job on a service node: its node is the service node itself."""
+def hand(only: Collection[Service] = EVERYTHING, forced: Collection[Service] = ()) -> Hand:
+    """What does the attempts of such a job on a host, which is its node too; `forced` as in `set_up`."""
 
     def do(order: Order) -> Said:
-        results = set_up(order.home, order.engine, only_check=order.mode is Mode.INSPECT, only=only)
+        check = order.mode is Mode.INSPECT
+        results = set_up(order.home, order.engine, only_check=check, only=only, forced=forced)
         failed = "; ".join(f"{one.service}: {one.sentence}" for one in results if one.state is State.FAILED)
         well = ", ".join(f"{one.service} {one.state}" for one in results) or "nothing is asked of it"
         if failed:
@@ -227,6 +232,6 @@ def hand(only: Collection[Service] = EVERYTHING) -> Hand:
 #: The kinds of such jobs (core.syncspec): `services`, `makentp` and `makeconservercf`.
 HANDS: dict[str, Hand] = {
     "services": hand(),
-    "makentp": hand(frozenset({Service.NTP})),
-    "makeconservercf": hand(frozenset({Service.CONSOLES})),
+    "makentp": hand(frozenset({Service.NTP}), {Service.NTP}),
+    "makeconservercf": hand(frozenset({Service.CONSOLES}), {Service.CONSOLES}),
 }

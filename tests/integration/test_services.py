@@ -14,6 +14,7 @@ from services_rig import Sn, in_own_network, service_node, wire
 
 from core.errors import RequestError
 from core.netdoc import NetDoc, NetworksDoc
+from core.services.wanted import Service
 from db import snservices
 from db.engine import reading
 from drivers.services import forwarding
@@ -22,7 +23,7 @@ from drivers.services.ports import listeners
 from drivers.services.runner import session
 from drivers.services.upkeep import write
 from routing.monitoring import IDLE_S, turn
-from routing.services import revive
+from routing.services import revive, set_up
 
 
 @pytest.fixture
@@ -323,3 +324,15 @@ def test_a_monitoring_service_node_records_who_answers(sn: Sn) -> None:
     }
     sn.tables({})
     assert turn(sn.home, sn.engine) == IDLE_S
+
+
+@in_own_network
+def test_makentp_sets_the_management_node_up_whose_row_says_nothing(sn: Sn) -> None:
+    sn.home = replace(sn.home, mn="sn1")
+    sn.tables({"extntpservers": "10.1.1.1"})
+    only = {Service.NTP}
+    assert [one.sentence for one in set_up(sn.home, sn.engine, only=only, forced=only)] == ["chronyd started"]
+    assert sn.told() == {}
+    assert sn.pid("chronyd")
+    sn.tables({}, ntpserver="0")
+    assert sn.told() == {"ntpserver": ("off", "chronyd stopped")}
