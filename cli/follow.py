@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from cli.context import Context
 from core.errors import UnavailableError
-from core.fold import fold
+from core.fold import fold, unfold
 from core.states import JobState, Outcome
-from db import jobs
+from db import events, jobs
 from db.engine import Engine, reading
 from db.jobs import JobInfo, NodeResult
 from routing.planning import read_tried
@@ -135,7 +135,17 @@ class Follower:
         well = self._counts[Outcome.OK] == info.size
         if not well and info.size > 1:
             self.context.complain(f"job {info.id}: {summary(self._counts, self._problems)}")
+        self._name_those_left_behind()
         return 0 if well else 1
+
+    def _name_those_left_behind(self) -> None:
+        """Members of a pool that were away: the nodes are ok without them, but not served by them."""
+        with reading(self.engine) as connection:
+            found = [one for one in events.of_job(connection, self.job) if one.kind == "behind"]
+        for sn in dict.fromkeys(one.sn for one in found):
+            mine = [one for one in found if one.sn == sn]
+            nodes = fold(name for one in mine for name in unfold(one.nodes))
+            self.context.complain(f"{mine[0].message} ({nodes})")
 
     def _check_taken(self, info: JobInfo) -> None:
         """A job without a supervisor is cancelled: it must not start whenever one appears."""

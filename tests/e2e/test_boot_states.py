@@ -82,7 +82,10 @@ def test_a_dead_member_holds_up_nobody_and_catches_up_unasked(deployable: Rig) -
     done = rig.box.must("nodeset", NODES, "boot")
     assert set(done.lines) == {f"n0{number}: boot" for number in range(101, 107)}
     assert ("#boot\n" in text(rig, "sn1"), "#boot\n" in text(rig, "sn2")) == (False, True)
-    assert "sn1 is left behind, and catches up when it can" in rig.box.must("serval", "why", NODE).out
+    (named,) = done.err.splitlines()
+    assert named.startswith("sn1 is left behind, and catches up when it can: ")
+    assert named.endswith(" (n[0101-0106])")
+    assert "sn1 is left behind" in rig.box.must("serval", "why", NODE).out
     rig.box.up()
     rig.until(lambda: "#boot\n" in text(rig, "sn1"), "sn1 does not catch up")
     assert text(rig, "sn1") == text(rig, "sn2")
