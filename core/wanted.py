@@ -5,7 +5,7 @@ revision that it has. Equal documents are not written again, so a command that c
 anything.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -36,8 +36,12 @@ class Keeper(Protocol):
     def revision(self) -> int:
         """The revision that this host's files are at; 0 when nothing is there, so that all is written."""
 
-    def behind(self) -> Sequence[str]:
-        """Names whose last document could not be put into effect; they are asked for again each time."""
+    def behind(self, names: Collection[str]) -> Sequence[str]:
+        """Names whose document is needed once more, though it is not new.
+
+        Those whose last document could not be put into effect, and of `names` those of which somebody else
+        has changed what is here.
+        """
 
     def apply(self, changes: Sequence[Change], revision: int) -> dict[str, str]:
         """Put the changes into effect at once, note `revision`; name → sentence of those that failed.

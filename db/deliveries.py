@@ -7,10 +7,11 @@ ends the nodes when every member has spoken, was given up, or is not there.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 
 from sqlalchemy import Connection, insert, select, update
 
-from core.fold import fold, unfold
+from core.fold import unfold
 from core.states import NodeState, Outcome
 from db.jobtables import OPEN, attempt, job, job_node
 from db.supervision import FREE, JobRow
@@ -48,10 +49,10 @@ class Work:
 
 
 def deliver(
-    connection: Connection, row: JobRow, sn: str, queue: str, nodes: Sequence[str], now: float
+    connection: Connection, row: JobRow, sn: str, queue: str, folded: str, size: int, now: float
 ) -> int:
-    """A new attempt on a service node; its number."""
-    values = {"job_id": row.id, "sn": sn, "queue": queue, "nodes": fold(nodes), "size": len(nodes)}
+    """A new attempt on a service node, for so many nodes; its number."""
+    values = {"job_id": row.id, "sn": sn, "queue": queue, "nodes": folded, "size": size}
     made = insert(attempt).values(**values, created=now, beat=0)
     number: int = connection.scalars(made.returning(attempt.c.id)).one()
     return number
@@ -64,7 +65,7 @@ def deliveries(connection: Connection, job_id: int) -> list[Delivery]:
         Delivery(
             id=row.id,
             sn=row.sn,
-            nodes=frozenset(unfold(row.nodes)),
+            nodes=_unfolded(row.nodes),
             over=row.ended is not None,
             failed=row.reason or "",
             said=Said(**json.loads(row.result)) if row.result else Said(),
@@ -108,3 +109,9 @@ def end_ready(
     if text:
         done["text"] = text
     connection.execute(update(job_node).where(*left).values(done))
+
+
+@lru_cache(maxsize=256)
+def _unfolded(text: str) -> frozenset[str]:
+    """The nodes of an attempt: a supervisor asks at each of its steps."""
+    return frozenset(unfold(text))

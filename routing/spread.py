@@ -7,6 +7,7 @@ behind is named, and catches up when it returns.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from core.fold import fold
 from core.states import Outcome
@@ -186,11 +187,12 @@ class Spread:
         queue = queue_of(name, row.size)
         if not room(queue, means.children(name), view.attempts):
             return None
+        folded = _folded(tuple(nodes))
         with writing(means.engine) as connection:
             if not supervision.hold(connection, row.id, watched.epoch):
                 return None
-            attempt = deliveries.deliver(connection, row, name, queue, nodes, means.wall())
-        parcel = Parcel(attempt, row.id, name, queue, fold(nodes), row.label, row.command)
+            attempt = deliveries.deliver(connection, row, name, queue, folded, len(nodes), means.wall())
+        parcel = Parcel(attempt, row.id, name, queue, folded, row.label, row.command)
         view.add(parcel)
         return parcel
 
@@ -213,3 +215,9 @@ class Spread:
         for (name, reason), nodes in behind.items():
             said = f"{name} is left behind, and catches up when it can: {reason}"
             events.record(connection, job, self._means.wall(), "behind", said, sn=name, nodes=nodes)
+
+
+@lru_cache(maxsize=4)
+def _folded(nodes: tuple[str, ...]) -> str:
+    """Members of one pool get the same nodes."""
+    return fold(nodes)

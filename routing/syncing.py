@@ -156,7 +156,7 @@ def keeping(kind: str, open_keeper: OpenKeeper) -> Hand:
                 if order.mode is Mode.INSPECT:
                     return look(keeper, wanted.documents(connection, kind, order.nodes))
                 newest = wanted.last(connection, kind)
-                again = {*keeper.behind(), *order.nodes}
+                again = keeper.behind(order.nodes)
                 changes = wanted.changes(connection, kind, own_names(order.home), keeper.revision(), again)
             problems = keeper.apply(changes, newest)
             note(order, kind, Kept(newest, problems))

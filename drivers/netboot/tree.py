@@ -8,7 +8,7 @@ Why renames and no generation folder behind a symlink: pxelinux.cfg and boot/gru
 symlink may hide, and one changed node would have to link all others into the new generation.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -37,9 +37,10 @@ class BootTree:
         """The revision of the files; 0 when nothing is known, and after each start of the machine."""
         return self._state.load().revision
 
-    def behind(self) -> Sequence[str]:
-        """Nodes whose last document could not be put into effect."""
-        return self._state.load().behind
+    def behind(self, names: Collection[str]) -> Sequence[str]:
+        """Nodes whose last document could not be put into effect, and those of `names` with other files."""
+        state = self._state.load()
+        return sorted({*state.behind, *self._altered(state, names)})
 
     def apply(self, changes: Sequence[Change], revision: int) -> Problems:
         """Put the changes into effect, note `revision`; node → sentence of those that failed.
@@ -49,7 +50,8 @@ class BootTree:
         """
         with self._state.locked():
             state = self._state.load()
-            self._doubt_altered(state, [change.name for change in changes])
+            for node in self._altered(state, [change.name for change in changes]):
+                state.nodes[node] = dict.fromkeys(state.nodes[node], DOUBTFUL)
             touched, problems = self._settle(state, {change.name: change.document for change in changes})
             behind = sorted(set(state.behind) - {change.name for change in changes} | set(problems))
             if touched or (revision, behind) != (state.revision, state.behind):
@@ -94,13 +96,13 @@ class BootTree:
             node: digest(repr(files).encode()) if any(files.values()) else "" for node, files in found.items()
         }
 
-    def _doubt_altered(self, state: TreeState, nodes: Iterable[str]) -> None:
-        """Trust no file of these nodes that is not what the state says: somebody else was there."""
+    def _altered(self, state: TreeState, nodes: Iterable[str]) -> list[str]:
+        """Those of these nodes whose files are not what the state says: somebody else was there."""
+        known = {node: files for node in nodes if (files := state.nodes.get(node))}
+        if not known:
+            return []
         with closing(self._folder()) as folder:
-            for node in nodes:
-                files = state.nodes.get(node)
-                if files and folder.digests(files) != files:
-                    state.nodes[node] = dict.fromkeys(files, DOUBTFUL)
+            return [node for node, files in known.items() if folder.digests(files) != files]
 
     def _folder(self) -> Folder:
         try:

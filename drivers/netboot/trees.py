@@ -3,7 +3,7 @@
 The loaders that the nodes need are put beside their files.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -28,9 +28,9 @@ class BootTrees:
         """The revision that every tree has."""
         return min(tree.revision() for tree in self._trees.values())
 
-    def behind(self) -> Sequence[str]:
-        """Nodes whose last document could not be put into effect."""
-        return sorted({node for tree in self._trees.values() for node in tree.behind()})
+    def behind(self, names: Collection[str]) -> Sequence[str]:
+        """Nodes whose last document could not be put into effect, and those of `names` with other files."""
+        return sorted({node for tree in self._trees.values() for node in tree.behind(names)})
 
     def apply(self, changes: Sequence[Change], revision: int) -> dict[str, str]:
         """Put the changes into effect; node → sentence of those that failed. Raises RequestError."""

@@ -15,7 +15,7 @@ So new records go into one new file in `dhcp.d`; when anything changed or went, 
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -72,8 +72,8 @@ class DhcpKeeper:
         """The revision that the files are at; 0 when there are none."""
         return self._read().revision
 
-    def behind(self) -> Sequence[str]:
-        """Nodes whose last document could not be put into effect."""
+    def behind(self, names: Collection[str]) -> Sequence[str]:
+        """Nodes whose last document could not be put into effect; who edits the files starts from nothing."""
         return list(self._read().problems)
 
     def apply(self, changes: Sequence[Change], revision: int) -> dict[str, str]:

@@ -124,7 +124,7 @@ def fill(disk: Path, state: Path) -> None:
         while True:
             ballast.write(bytes(4096))
     problems = tree.apply(new, 2)
-    assert set(problems) == set(tree.behind()) == {change.name for change in new}
+    assert set(problems) == set(tree.behind(())) == {change.name for change in new}
     assert set(problems.values()) == {
         f"{disk}/tftpboot/xcat/xnba/nodes: No space left on device; the boot file that it had stays"
     }
@@ -132,7 +132,7 @@ def fill(disk: Path, state: Path) -> None:
     (disk / "ballast").unlink()
     assert tree.apply(new, 3) == {}
     assert files(disk / "tftpboot").items() <= texts(1).items()
-    assert list(tree.behind()) == []
+    assert list(tree.behind(())) == []
 
 
 def test_a_full_disk_is_told_by_node_and_old_files_stay(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Jobs that every member of a pool does: real supervisors on a virtual clock, real syncers, real files."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,7 @@ class Folder:
     def revision(self) -> int:
         return self._state()[0]
 
-    def behind(self) -> Sequence[str]:
+    def behind(self, names: Collection[str]) -> Sequence[str]:
         return self._state()[1]
 
     def apply(self, changes: Sequence[Change], revision: int) -> dict[str, str]:

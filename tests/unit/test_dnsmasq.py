@@ -186,10 +186,10 @@ def test_many_small_files_become_one(tmp_path: Path) -> None:
 def test_a_document_that_cannot_be_read_is_named_and_stays_behind(tmp_path: Path) -> None:
     disk = Disk(tmp_path)
     failed = disk.keeper.apply([Change("n1", "{}"), Change("n2", document("n2", 2))], 1)
-    assert set(failed) == set(disk.keeper.behind()) == {"n1"}
+    assert set(failed) == set(disk.keeper.behind(())) == {"n1"}
     assert len(disk.lines()) == 1
     assert disk.keeper.apply([Change("n1", document("n1", 1))], 1) == {}
-    assert disk.keeper.behind() == []
+    assert disk.keeper.behind(()) == []
 
 
 def test_files_that_were_lost_are_written_again(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def all_files(*docs: BootDoc) -> dict[str, str]:
 
 def test_a_tree_is_a_keeper(rig: Rig) -> None:
     keeper: Keeper = rig.tree
-    assert (keeper.revision(), list(keeper.behind())) == (0, [])
+    assert (keeper.revision(), list(keeper.behind(()))) == (0, [])
 
 
 def test_files_are_what_the_documents_say(rig: Rig) -> None:
@@ -149,9 +149,9 @@ def test_the_second_node_with_one_mac_is_refused_by_name(rig: Rig) -> None:
         "n2": "boot/grub2/grub.cfg-01-52-54-00-00-00-01 is the boot file of n1: do both have one address?"
     }
     assert rig.files() == all_files(G1)
-    assert list(rig.tree.behind()) == ["n2"]
+    assert list(rig.tree.behind(())) == ["n2"]
     assert rig.apply(G2) == {}
-    assert list(rig.tree.behind()) == []
+    assert list(rig.tree.behind(())) == []
 
 
 def test_a_refused_node_keeps_its_files_from_others(rig: Rig) -> None:
@@ -202,7 +202,7 @@ def test_a_bad_document_does_not_stop_the_others(rig: Rig) -> None:
     assert set(problems) == {"n1", "n3", "n4"}
     assert problems["n4"] == "its boot document is that of n1"
     assert rig.files() == all_files(N2)
-    assert (rig.tree.revision(), list(rig.tree.behind())) == (7, ["n1", "n3", "n4"])
+    assert (rig.tree.revision(), list(rig.tree.behind(()))) == (7, ["n1", "n3", "n4"])
 
 
 def test_a_node_that_fails_keeps_its_old_file(rig: Rig) -> None:
