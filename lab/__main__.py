@@ -16,9 +16,10 @@ from typing import NoReturn, TextIO
 
 from core.errors import ServalError
 from lab.image import cache_folder, image
-from lab.laboratory import OSIMAGE, SNS, Laboratory
+from lab.laboratory import Laboratory
 from lab.machine import accelerator
 from lab.namespaces import namespaces, sweep
+from lab.tables import OSIMAGE, SNS
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ def build(lab: Laboratory, stages: Stages) -> None:
 
 
 def story(lab: Laboratory, stages: Stages) -> None:
-    """Boot, kill, boot."""
+    """Boot, kill, boot, come back."""
     first, second = SNS
     with stages.stage("nodeset"):
         lab.must("nodeset", "compute", f"osimage={OSIMAGE}")
@@ -91,6 +92,8 @@ def story(lab: Laboratory, stages: Stages) -> None:
         lab.kill(first)
     with stages.stage(f"rpower boot: booted from {second}"):
         lab.boot("boot", second)
+    with stages.stage(f"another nodeset; {first} is started and catches up"):
+        lab.catch_up(first)
 
 
 def stopped(*_: object) -> NoReturn:

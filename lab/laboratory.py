@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,18 +26,14 @@ from lab.image import Image
 from lab.machine import Machine
 from lab.namespaces import SWITCHES, Namespaces
 from lab.stores import Stores
+from lab.tables import IMAGE_FOLDER, MN, MN_ADDRESS, OSIMAGE, PASSWORD, SNS, definitions, mac_of
 
-MN, SNS = "mn1", ("sn1", "sn2")
-MN_ADDRESS = "10.10.0.1"
 #: Where the management node's command server hears service nodes.
 MN_SERVER = f"{MN_ADDRESS}:3001"
 #: Where a node sees that it booted from a service node.
 PROV = {"10.20.0.11": "sn1", "10.20.0.12": "sn2"}
-PASSWORD = "laboratory"
 #: What the servicenode table asks of a service node.
 SERVICES = {"dhcpserver", "tftpserver", "nfsserver"}
-OSIMAGE = "debian12-x86_64-netboot-lab"
-IMAGE_FOLDER = "install/netboot/debian12/x86_64/lab"
 #: What something may take before it counts as broken: several times what it takes on a slow machine.
 PATIENCE_S = 90.0
 LOOK_S = 0.1
@@ -48,74 +44,6 @@ ENTER = """\
 host=${{1:?HOST: one of {hosts}}}; shift
 [ $# -gt 0 ] || set -- bash
 exec ip netns exec {run}-"$host" env SERVAL_HOME={folder}/"$host"/home PATH={programs}:"$PATH" "$@"
-"""
-
-
-CLUSTER = f"""\
-clustersite:
-    objtype=site
-    master={MN_ADDRESS}
-    domain=lab
-    sharedtftp=0
-mgt:
-    objtype=network
-    net=10.10.0.0
-    mask=255.255.255.0
-prov:
-    objtype=network
-    net=10.20.0.0
-    mask=255.255.255.0
-    gateway=<xcatmaster>
-    tftpserver=<xcatmaster>
-bmc:
-    objtype=network
-    net=10.30.0.0
-    mask=255.255.255.0
-{OSIMAGE}:
-    objtype=osimage
-    osvers=debian12
-    osarch=x86_64
-    profile=lab
-    provmethod=netboot
-    addkcmdline=quiet
-    rootimgdir=/{IMAGE_FOLDER}
-{MN}:
-    objtype=node
-    groups=all
-    ip={MN_ADDRESS}
-service:
-    objtype=group
-    servicenode={MN}
-    setupdhcp=1
-    setuptftp=1
-    setupnfs=1
-compute:
-    objtype=group
-    servicenode={",".join(SNS)}
-    arch=x86_64
-    serialport=0
-    serialspeed=115200
-    mgt=ipmi
-    bmcusername={ipmisim.USER}
-    bmcpassword={PASSWORD}
-"""
-SERVICE_NODE = """\
-{name}:
-    objtype=node
-    groups=service,all
-    ip=10.10.0.1{number}
-    nicips.prov=10.20.0.1{number}
-    nicnetworks.prov=prov
-"""
-NODE = """\
-{name}:
-    objtype=node
-    groups=compute,all
-    netboot={netboot}
-    mgt=ipmi
-    ip={ip}
-    mac={mac}
-    bmc={bmc}
 """
 
 
@@ -201,13 +129,17 @@ class Laboratory:
         for sn in SNS:
             (url,) = self.must("serval", "db", "grant", sn)
             self._furnish(sn, database=url, server=MN_SERVER)
-            self._spawn(sn, f"{sn}-worker", sys.executable, "-m", "cli.main", "serval", "worker", sn)
+            self.start_worker(sn)
         wait_until(lambda: all(map(self._listens, SNS)), lambda: self.run("serval", "sn").stdout)
         self.must("makedhcp", "-n")
         wait_until(
             lambda: all(self._live().get(sn, set()) >= SERVICES for sn in SNS),
             lambda: self.run("serval", "sn").stdout,
         )
+
+    def start_worker(self, sn: str) -> None:
+        """Start a service node, for the first time or again."""
+        self._spawn(sn, f"{sn}-worker", sys.executable, "-m", "cli.main", "serval", "worker", sn)
 
     def _listens(self, sn: str) -> bool:
         """Whether both Celery workers of a service node do: on a busy machine long after its first beat."""
@@ -285,16 +217,25 @@ class Laboratory:
         """End every process of a service node at once, daemons and all."""
         self.spaces.kill(sn)
 
+    def catch_up(self, sn: str) -> None:
+        """Change what all boot while a service node is dead, start it, and wait until it serves that too."""
+        self.must("chdef", "-t", "osimage", "-o", OSIMAGE, "addkcmdline=quiet changed")
+        self.must("nodeset", "compute", f"osimage={OSIMAGE}")
+        self.start_worker(sn)
+        wait_until(
+            self._agreed, lambda: f"{sn} does not catch up: {self.run('nodeset', 'compute', 'stat', '-V')}"
+        )
 
-def definitions(netboot: str, addresses: Iterable[tuple[str, str]], bmcs: Iterable[tuple[str, str]]) -> str:
-    """The cluster as stanzas for `chdef -z`; nodes with their addresses, and with their BMCs'."""
-    sns = [SERVICE_NODE.format(name=sn, number=number) for number, sn in enumerate(SNS, start=1)]
-    both = zip(addresses, bmcs, strict=True)
-    nodes = [
-        NODE.format(name=name, netboot=netboot, ip=ip, bmc=bmc, mac=mac_of(number))
-        for number, ((name, ip), (_, bmc)) in enumerate(both, start=1)
-    ]
-    return "".join([CLUSTER, *sns, *nodes])
+    def _agreed(self) -> bool:
+        """Whether every member of the pool serves the same to each node."""
+        told = self.run("nodeset", "compute", "stat", "-V", "--json").stdout.splitlines()
+        found: dict[str, dict[str, str]] = {}
+        for line in map(json.loads, told):
+            found.setdefault(line["node"], {})[line["sn"]] = line["checksum"]
+        return all(
+            one.keys() == set(SNS) and all(one.values()) and len({*one.values()}) == 1
+            for one in found.values()
+        )
 
 
 def install_image(image: Image, folder: Path) -> None:
@@ -305,11 +246,6 @@ def install_image(image: Image, folder: Path) -> None:
             os.link(file, folder / file.name)
         except OSError:
             shutil.copy(file, folder / file.name)
-
-
-def mac_of(number: int) -> str:
-    """The address of a node's network card."""
-    return f"52:54:00:5e:00:{number:02x}"
 
 
 def wait_until(holds: Callable[[], bool], otherwise: Callable[[], str]) -> None:

@@ -8,8 +8,8 @@ from core.errors import UnavailableError
 from core.stanza import parse
 from lab import image
 from lab.image import cached, in_order
-from lab.laboratory import SNS, definitions
 from lab.machine import Machine, load
+from lab.tables import SNS, definitions
 
 
 @pytest.fixture
