@@ -4,6 +4,7 @@ Everything is really there but the hardware; docs/how-to/laboratory.md shows wha
 """
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from core.errors import ServalError
+from core.errors import ServalError, UnavailableError
 from lab.image import cache_folder, image
 from lab.laboratory import Laboratory
 from lab.machine import accelerator
@@ -50,6 +51,8 @@ class Kind:
 
 def run(kind: Kind, *, keep: bool = False, out: TextIO = sys.stdout) -> None:
     """The whole story. Raises ServalError when anything is not as it should be; removes all it made."""
+    if os.geteuid() != 0:
+        raise UnavailableError("the laboratory makes network namespaces and a Debian: start it as root")
     stages = Stages(out)
     with stages.stage("kernel, initramfs and Debian (from the cache, or built)"):
         built = image(cache_folder())
