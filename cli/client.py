@@ -30,7 +30,12 @@ LOCAL = frozenset(
 #: Commands that write files or ask an editor: they run where they were typed too, with the caller's rights.
 OWN_RIGHTS = frozenset({"tabedit", "tabrestore", "dumpxCATdb", "restorexCATdb", "makehosts", "nodepurge"})
 #: What is asked again with its request id when the server is lost: one request is one job (PROTOCOL 7).
-JOBS = frozenset({"rpower", "rsetboot", "serval retry", "serval services", "makentp", "makeconservercf"})
+JOBS = frozenset(
+    [
+        *("rpower", "rsetboot", "nodeset", "makedhcp", "makedns", "makentp", "makeconservercf", "snmove"),
+        *("serval retry", "serval services"),
+    ]
+)
 #: What of the environment a command may want to know.
 ENVIRONMENT = frozenset(
     ["HOME", "USER", "LOGNAME", "SUDO_USER", "XDG_DATA_HOME", "LANG", "LANGUAGE", "TZ", "TERM", "COLUMNS"]
@@ -59,8 +64,8 @@ class Asked:
 
     @property
     def kind(self) -> str:
-        """`rpower`, or `serval retry`."""
-        return f"serval {self.words[0]}" if self.name == "serval" and self.words else self.name
+        """As `kind_of` has it."""
+        return kind_of(self.name, self.words)
 
     def frame(self, home: str) -> bytes:
         """The request as it travels."""
@@ -165,6 +170,13 @@ def main(name: str) -> NoReturn:
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)
     run_here(asked, home)
+
+
+def kind_of(name: str, words: list[str]) -> str:
+    """`rpower`, or `serval retry`; `nodeset next` is no job, and twice it would be two steps of the chain."""
+    if name == "serval" and words:
+        return f"serval {words[0]}"
+    return "nodeset next" if name == "nodeset" and "next" in words else name
 
 
 def is_local(asked: Asked) -> bool:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from cli import link, wire
-from cli.client import FORWARDED, MOST_TEXT, die_by
+from cli.client import FORWARDED, MOST_TEXT, die_by, kind_of
 from cli.context import Context
 from cli.link import CHUNK, Link, of_output
 from core.errors import RequestError
@@ -40,8 +40,8 @@ class Exchange:
 
     @property
     def kind(self) -> str:
-        """`rpower`, or `serval retry`."""
-        return f"serval {self._argv[0]}" if self._name == "serval" and self._argv else self._name
+        """As `kind_of` has it."""
+        return kind_of(self._name, self._argv)
 
     def _note(self, number: int, _frame: object) -> None:
         self._signals.append(number)

@@ -20,7 +20,7 @@ from core.hostsfile import Line
 from core.netdoc import NetworksDoc
 from core.wanted import Kind
 from db import jobs
-from db.engine import Connection, reading, writing
+from db.engine import Connection, Engine, reading, writing
 from db.home import Home, open_home
 from db.lookup import Unreadable
 from db.netvalues import networks_doc, serving
@@ -70,12 +70,12 @@ def makedns(argv: list[str], ctx: Context) -> int:
     if options.delete and not options.noderange:
         raise RequestError("makedns -d needs the nodes whose records shall go.")
     home, engine = open_home(ctx.env), open_database(ctx.env)
-    if ctx.again and (known := asked_before(engine, ctx.request)) is not None:
-        return wait(ctx, engine, known, options)
-    leases.read(leases.connect(broker(home)))
     with reading(engine) as connection:
         records = gather(connection, options, ctx)
         networks = networks_of(connection, home.mn) if options.new else None
+    if ctx.again and (known := asked_before(engine, ctx.request)) is not None:
+        return follow(ctx, engine, known, records, options)
+    leases.read(leases.connect(broker(home)))
     for sentence in records.problems:
         ctx.complain(f"Error: {printable(sentence)}")
     if records.nodes:
@@ -83,6 +83,11 @@ def makedns(argv: list[str], ctx: Context) -> int:
     with writing(engine) as connection:
         number = enter(connection, records, networks, home, ctx)
     ring(home)
+    return follow(ctx, engine, number, records, options)
+
+
+def follow(ctx: Context, engine: Engine, number: int, records: Records, options: argparse.Namespace) -> int:
+    """Wait for the name servers; the exit status of the command."""
     status = wait(ctx, engine, number, options)
     if status == 0 and not options.no_wait:
         ctx.say("DNS setup is completed")

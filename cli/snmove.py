@@ -16,12 +16,13 @@ from core.fold import fold
 from core.snmoving import CONSOLE
 from core.wanted import Kind
 from db import wanted
-from db.engine import Engine, one_writer, writing
+from db.engine import Engine, one_writer, reading, writing
 from db.home import Home, open_home
 from db.schema import open_database
 from drivers import leases
 from routing import nodeset as nodeset_rules
 from routing import snmove as rules
+from routing.dhcp import outdated
 from routing.snmove import Asked, Moves
 
 MOVING = "Moving nodes to their backup service nodes."
@@ -65,7 +66,7 @@ def snmove(argv: list[str], ctx: Context) -> int:
         raise RequestError("snmove needs nodes, or -s with their service node")
     home, engine = open_home(ctx.env), open_database(ctx.env)
     if ctx.again:
-        return follow_again(ctx, engine, options)
+        return go_on(ctx, home, engine, options)
     leases.read(leases.connect(broker(home)))  # without Redis nothing is begun
     made, numbers, left = move(ctx, home, engine, options)
     if not made.changes:
@@ -78,11 +79,8 @@ def snmove(argv: list[str], ctx: Context) -> int:
             ctx.say(f"{node}: {column}={printable(value)}")
     ring(home)
     status = max([wait(ctx, engine, number, options) for number in numbers], default=0)
-    own = ["--no-wait"] if options.no_wait else []
-    if left:
-        status = max(status, makedhcp([fold(left), *own], replace(ctx, request=f"{ctx.request}:dhcp")))
-    if any(CONSOLE in changes for changes in made.changes.values()):
-        status = max(status, makeconservercf(own, replace(ctx, request=f"{ctx.request}:conserver")))
+    consoles = any(CONSOLE in changes for changes in made.changes.values())
+    status = max(status, tell_servers(ctx, left, options, consoles=consoles))
     if not options.ignorenodes:
         scripts = ",".join(dict.fromkeys(["syslog", *filter(None, options.postscripts.split(","))]))
         ctx.complain(
@@ -127,8 +125,22 @@ def move(
     return made, numbers, left
 
 
-def follow_again(ctx: Context, engine: Engine, options: argparse.Namespace) -> int:
-    """Go on for a client that lost its command server; nothing is moved twice."""
+def tell_servers(ctx: Context, left: set[str], options: argparse.Namespace, *, consoles: bool) -> int:
+    """Have DHCP servers and console servers follow the tables, each as a job of its own; the exit status."""
+    own = ["--no-wait"] if options.no_wait else []
+    status = 0
+    if left:
+        status = makedhcp([fold(left), *own], replace(ctx, request=f"{ctx.request}:dhcp"))
+    if consoles:
+        status = max(status, makeconservercf(own, replace(ctx, request=f"{ctx.request}:conserver")))
+    return status
+
+
+def go_on(ctx: Context, home: Home, engine: Engine, options: argparse.Namespace) -> int:
+    """Go on for a client that lost its command server; nothing is moved twice.
+
+    Which nodes were moved is not known any more, so what servers may not know yet is looked for.
+    """
     numbers: list[int] = []
     while (number := asked_before(engine, f"{ctx.request}:{len(numbers)}")) is not None:
         numbers.append(number)
@@ -137,4 +149,7 @@ def follow_again(ctx: Context, engine: Engine, options: argparse.Namespace) -> i
             "the command server was lost, perhaps before nodes were moved; see: nodels NODERANGE "
             "noderes.servicenode"
         )
-    return max(wait(ctx, engine, number, options) for number in numbers)
+    status = max(wait(ctx, engine, number, options) for number in numbers)
+    with reading(engine) as connection:
+        left = outdated(connection, home.mn)
+    return max(status, tell_servers(ctx, left, options, consoles=True))

@@ -8,13 +8,14 @@ in its pool leaves it alone and gives it no dynamic address.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from core.dhcpdoc import from_text
 from core.dhcpplan import same_host
 from core.wanted import Kind
 from db import wanted
 from db.dhcpvalues import dhcp_docs
 from db.engine import Connection, one_writer
 from db.home import Home
-from db.lookup import site_values
+from db.lookup import effective, site_values
 from db.netvalues import YES, Resolve, range_servers, serving
 from routing.pools import members, pools_of
 
@@ -79,6 +80,14 @@ def removal(connection: Connection, nodes: Sequence[str], home: Home) -> Plan:
     had = wanted.members_of(connection, Kind.DHCP, nodes)
     having = {node: had[node] if had.get(node) else (home.mn,) for node in nodes}
     return Plan(dict.fromkeys(nodes, GONE), having)
+
+
+def outdated(connection: Connection, mn: str) -> set[str]:
+    """Nodes whose documents name another pool than the tables do."""
+    there = effective(connection, {"noderes": ["servicenode"]}, None, {})
+    docs = wanted.documents(connection, Kind.DHCP, there)
+    pools = pools_of(connection, list(docs), mn).of
+    return {node for node, pool in pools.items() if from_text(docs[node]).pool != tuple(members(pool))}
 
 
 def write(connection: Connection, made: Plan, gone: Sequence[str] = ()) -> None:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cli.context import Context
 from cli.entry import run
@@ -31,10 +32,10 @@ class Shell:
         name, *words = shlex.split(line)
         return self.call(name, words, stdin)
 
-    def call(self, name: str, words: list[str], stdin: str = "") -> Answer:
-        """The answer to a command and its words."""
+    def call(self, name: str, words: list[str], stdin: str = "", **more: Any) -> Answer:
+        """The answer to a command and its words; `more` is Context's."""
         out, err = io.StringIO(), io.StringIO()
-        context = Context(out, err, io.StringIO(stdin), self.env, self.cwd, "tester", terminal=False)
+        context = Context(out, err, io.StringIO(stdin), self.env, self.cwd, "tester", terminal=False, **more)
         return Answer(run(name, words, context), out.getvalue(), err.getvalue())
 
     def ok(self, line: str, stdin: str = "") -> str:

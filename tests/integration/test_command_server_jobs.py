@@ -15,7 +15,7 @@ import pytest
 from served import ROOT, Served, alive, argv, children, until
 
 from db import jobs
-from db.engine import open_engine, reading
+from db.engine import one_writer, open_engine, reading, writing
 from db.jobs import JobInfo
 from drivers.services import redis as embedded
 from lab.box import Box
@@ -31,7 +31,9 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     made = Box(tmp_path_factory.mktemp("box"), BMCS, sns=("sn1",))
     try:
         made.start()
-        made.must("chdef", "-t", "site", "clustersite", "ipmitimeout=10", "ipmiretries=3")
+        made.must("chdef", "-t", "site", "clustersite", "ipmitimeout=10", "ipmiretries=3", "dhcpsetup=n")
+        made.must("mkdef", "-t", "network", "prov", "net=10.0.0.0", "mask=255.255.0.0")
+        made.must("chdef", FIRST, "arch=x86_64", "mac=52:54:00:00:00:01", "ip=10.0.0.1", "netboot=xnba")
         yield made
     finally:
         made.stop()
@@ -262,6 +264,34 @@ def test_what_is_no_job_is_not_repeated(box: Box, served: Served, tmp_path: Path
         _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "nobody knows" in err
+
+
+def test_a_step_of_a_chain_is_not_taken_twice(box: Box, served: Served) -> None:
+    box.must("chtab", f"node={FIRST}", "chain.currchain=boot,shell", "chain.chain=boot,shell")
+    engine = open_engine(f"sqlite:///{box.home}/serval.db")
+    with writing(engine) as connection:
+        one_writer(connection)
+        process = served.begin(f"nodeset {FIRST} next")
+        until(lambda: bool(children(served.pid)), "the server does not do it")
+        time.sleep(0.5)  # until it waits for the database
+        kill_all(served)
+    served.start()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "lost in the middle of 'nodeset next', so nobody knows" in err
+    assert "boot,shell" in served.run("gettab node=n01 chain.currchain").stdout
+
+
+def test_a_nodeset_goes_on_as_the_same_job(box: Box, served: Served) -> None:
+    box.signal("sn1", signal.SIGSTOP)
+    try:
+        process = begin(box, served, f"nodeset {FIRST} boot")
+        job = newest(box)
+        kill_all(served)
+    finally:
+        box.signal("sn1", signal.SIGCONT)
+    assert process.communicate(timeout=60) == (f"{FIRST}: boot\n", "")
+    assert (process.returncode, newest(box)) == (0, job)
 
 
 def test_redis_may_be_restarted_under_the_server(box: Box, served: Served) -> None:

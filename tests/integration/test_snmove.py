@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 from commands import Shell
+from sqlalchemy import text
 
 from core.bootdoc import from_text
 from core.wanted import Kind
 from db import jobs, wanted
-from db.engine import open_engine, reading
+from db.engine import open_engine, reading, writing
 from drivers import leases
 from drivers.services import redis as embedded
 
@@ -126,6 +127,30 @@ def test_what_cannot_be_moved_moves_nobody(shell: Shell, line: str, said: str) -
     assert answer.status == 1
     assert said in answer.err
     assert pool(shell, "n1") == "sn1,sn2"
+
+
+def test_asked_again_it_moves_nobody_twice_and_does_the_rest(shell: Shell) -> None:
+    shell.ok("chdef -t group service setupdhcp=1")
+    shell.ok("nodeset n1,n2 shutdown --no-wait")
+    shell.ok("makedhcp n[1-4] --no-wait")
+    words = ["n[1-4]", "-i", "--no-wait"]
+    assert shell.call("snmove", words, request="r1").status == 0
+    assert pool(shell, "n1") == "sn2,sn1"
+    before = labels(shell)
+    assert shell.call("snmove", words, request="r1", again=True).status == 0
+    assert pool(shell, "n1") == "sn2,sn1"
+    assert sorted(labels(shell)) == sorted([*before, "makeconservercf"])
+    with writing(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
+        # As if it had been lost between the move and what comes after it.
+        lost = "UPDATE job SET request = request || '-lost' WHERE request IN ('r1:dhcp', 'r1:conserver')"
+        connection.execute(text(lost))
+        old = wanted.documents(connection, Kind.DHCP, ["n3"])["n3"].replace(
+            '["sn2", "sn1"]', '["sn1", "sn2"]'
+        )
+        wanted.put(connection, Kind.DHCP, {"n3": (("sn1", "sn2"), old)})
+    assert shell.call("snmove", words, request="r1", again=True).status == 0
+    assert labels(shell)[:2] == ["makeconservercf", "makedhcp n3"]
+    assert shell.call("snmove", words, request="r2", again=True).status == 1
 
 
 def test_who_is_there_already_is_left_alone(shell: Shell) -> None:
