@@ -5,7 +5,8 @@ one member of its pool is ready (DESIGN section 6).
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from core.errors import RequestError
@@ -30,11 +31,15 @@ class SyncSpec:
     also: tuple[str, ...] = ()
     #: Cancelled when it could not start within so many seconds.
     job_start_s: float = 60.0
+    #: What the hands need to know besides: `image`, `method` …
+    details: Mapping[str, str] = field(default_factory=dict)
+    #: The queue class that does it, such as `build`; empty: the usual one for the job's size.
+    queue: str = ""
 
     def to_text(self) -> str:
         """The JSON for job.spec."""
         told = {"sync": self.kinds, "mode": self.mode.value, "also": self.also, "start": self.job_start_s}
-        return json.dumps(told)
+        return json.dumps({**told, "details": dict(self.details), "queue": self.queue})
 
 
 def from_text(text: str) -> SyncSpec | None:
@@ -43,6 +48,13 @@ def from_text(text: str) -> SyncSpec | None:
         told = json.loads(text)
         if "sync" not in told:
             return None
-        return SyncSpec(tuple(told["sync"]), Mode(told["mode"]), tuple(told["also"]), float(told["start"]))
+        return SyncSpec(
+            kinds=tuple(told["sync"]),
+            mode=Mode(told["mode"]),
+            also=tuple(told["also"]),
+            job_start_s=float(told["start"]),
+            details=dict(told.get("details", {})),
+            queue=str(told.get("queue", "")),
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"the job's specification cannot be read: {error}") from error

@@ -44,6 +44,9 @@ class SpreadAsk:
     also: tuple[str, ...] = ()
     mode: Mode = Mode.APPLY
     changing: bool = True
+    #: As in SyncSpec.
+    details: Mapping[str, str] = field(default_factory=dict)
+    queue: str = ""
 
 
 def new_job(ask: SpreadAsk, job_start_s: float = 60.0) -> NewJob:
@@ -51,7 +54,7 @@ def new_job(ask: SpreadAsk, job_start_s: float = 60.0) -> NewJob:
     return NewJob(
         request=ask.request,
         command=ask.command,
-        spec=SyncSpec(ask.kinds, ask.mode, ask.also, job_start_s).to_text(),
+        spec=SyncSpec(ask.kinds, ask.mode, ask.also, job_start_s, ask.details, ask.queue).to_text(),
         label=ask.label,
         who=ask.who,
         changing=ask.changing,
@@ -184,7 +187,8 @@ class Spread:
     def _deliver(self, watched: Watched, name: str, nodes: Sequence[str], view: View) -> Parcel | None:
         """One attempt for all that a member has not begun with; None when its queue has no room now."""
         means, row = self._means, watched.row
-        queue = queue_of(name, row.size)
+        sync = watched.sync
+        queue = f"{name}.{sync.queue}" if sync and sync.queue else queue_of(name, row.size)
         if not room(queue, means.children(name), view.attempts):
             return None
         folded = _folded(tuple(nodes))

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core import syncspec
@@ -41,6 +41,12 @@ class Order:
     engine: Engine
     nodes: Sequence[str]
     mode: Mode
+    job: int = 0
+    attempt: int = 0
+    #: SyncSpec.details.
+    details: Mapping[str, str] = field(default_factory=dict)
+    #: Whether the attempt was given up or cancelled, so that a long work should end.
+    given_up: Callable[[], bool] = lambda: False
 
 
 #: Does one kind of work on this host. Raises ServalError when nothing of it could be done.
@@ -72,13 +78,13 @@ class Syncer:
             work = deliveries.claim(connection, attempt_id, self._wall())
         if work is None:
             return "dropped: claimed before, given away or cancelled"
-        with self._beating(attempt_id):
-            said = self._do(work)
+        with self._beating(attempt_id) as given_up:
+            said = self._do(work, given_up.is_set)
         self._finish(work, said)
         self._wake()
         return f"{len(work.nodes) - len(said.problems)} of {len(work.nodes)} ready"
 
-    def _do(self, work: Work) -> Said:
+    def _do(self, work: Work, given_up: Callable[[], bool]) -> Said:
         """Every kind of the job in its order; what fails does not keep the others from being done."""
         problems: dict[str, str] = {}
         texts: dict[str, str] = {}
@@ -86,10 +92,13 @@ class Syncer:
             spec = syncspec.from_text(work.spec)
         except RequestError as error:
             return Said(dict.fromkeys(work.nodes, error.message))
-        for kind in spec.kinds if spec else ():
-            said = self._one(
-                kind, Order(self._home, self._engine, work.nodes, spec.mode if spec else Mode.APPLY)
-            )
+        if spec is None:
+            return Said()
+        order = Order(
+            self._home, self._engine, work.nodes, spec.mode, work.job, work.id, spec.details, given_up
+        )
+        for kind in spec.kinds:
+            said = self._one(kind, order)
             for node, sentence in said.problems.items():
                 problems.setdefault(node, sentence)
             texts |= said.texts
@@ -127,21 +136,25 @@ class Syncer:
                 time.sleep(AGAIN_S)
 
     @contextmanager
-    def _beating(self, attempt_id: int) -> Iterator[None]:
-        stop = threading.Event()
-        thread = threading.Thread(target=self._beat, args=(attempt_id, stop), name="beat", daemon=True)
+    def _beating(self, attempt_id: int) -> Iterator[threading.Event]:
+        """Renew the attempt meanwhile; the event is set when it was given up."""
+        stop, given_up = threading.Event(), threading.Event()
+        given = (attempt_id, stop, given_up)
+        thread = threading.Thread(target=self._beat, args=given, name="beat", daemon=True)
         thread.start()
         try:
-            yield
+            yield given_up
         finally:
             stop.set()
             thread.join()
 
-    def _beat(self, attempt_id: int, stop: threading.Event) -> None:
+    def _beat(self, attempt_id: int, stop: threading.Event, given_up: threading.Event) -> None:
         while not stop.wait(BEAT_S):
             try:
                 with writing(self._engine) as connection:
-                    attempts.beat(connection, [attempt_id])
+                    alive = attempts.beat(connection, [attempt_id])
+                if not alive:
+                    given_up.set()
             except ServalError as error:
                 log.warning("no beat: %s", error.message)
 

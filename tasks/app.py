@@ -64,7 +64,7 @@ RESULTS_S = 30 * 86_400
 PUBLISHER_TRANSPORT = WORKER_TRANSPORT | {"socket_timeout": 3}
 #: Celery's own pause grows to half a minute, in which a service node that is live again would hear nothing.
 RECONNECT_S = 2
-INCLUDE = ("tasks.power", "tasks.jobs", "tasks.provision", "tasks.servicesetup")
+INCLUDE = ("tasks.power", "tasks.jobs", "tasks.provision", "tasks.servicesetup", "tasks.imaging")
 
 
 class BrokerConnection(Connection):

@@ -32,7 +32,7 @@ from drivers import leases
 from drivers.certificate import make_certificate
 from drivers.resolve import host_names
 from drivers.seal import make_key
-from routing import monitoring, services
+from routing import imaging, monitoring, services
 from routing.authority import boottime
 from routing.keepers import KEEPERS
 from routing.router import JOBS
@@ -65,9 +65,10 @@ class QueueClass:
     children: int
 
 
-def queue_classes() -> list[QueueClass]:
-    """Small interactive work, and batches of big jobs with a process for each core."""
-    return [QueueClass("", 1), QueueClass(".bulk", os.cpu_count() or 1)]
+def queue_classes(*, is_mn: bool) -> list[QueueClass]:
+    """Small interactive work, batches of big jobs with a process for each core, and on the MN images."""
+    usual = [QueueClass("", 1), QueueClass(".bulk", os.cpu_count() or 1)]
+    return [*usual, QueueClass(".build", 1)] if is_mn else usual
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ class Keeper:
         chores = [self._look_at_database, self._hold_lease, self._serve, self._monitor]
         if self.is_mn:
             chores.append(self._supervisor())
-        for kind in queue_classes():
+        for kind in queue_classes(is_mn=self.is_mn):
             self._start(kind)
         self._status.look()
         threads = [self._thread(chore) for chore in chores]
@@ -116,6 +117,10 @@ class Keeper:
             members.certify(connection, self.home.name, certificate)
         with logged():
             announce(self.home, engine, KEEPERS)
+        if self.is_mn:
+            with logged():
+                for folder in imaging.sweep_builds(self.home, engine):
+                    log.warning("removed what a build that was killed had left in %s", folder)
 
     # -- workers -----------------------------------------------------------------------------------
 
@@ -136,7 +141,7 @@ class Keeper:
         """Start again what ended. On the main thread: a child dies with the thread that started it."""
         while not self.stop.wait(RESTART_S):
             self._status.look()
-            for kind in queue_classes():
+            for kind in queue_classes(is_mn=self.is_mn):
                 name = self.home.name + kind.suffix
                 status = self._workers[name].poll()
                 if status is not None:

@@ -16,7 +16,7 @@ from db.engine import open_engine
 from db.home import open_home
 from drivers import wake
 from drivers.redisclient import connect
-from routing import nameservice, services
+from routing import imaging, nameservice, services
 from routing.keepers import KEEPERS
 from routing.syncing import Syncer, keeping
 from tasks.app import program_app
@@ -50,5 +50,5 @@ def syncer(pid: int) -> Syncer:
             return  # the supervisor looks by itself
 
     hands = {kind: keeping(kind, open_keeper) for kind, open_keeper in KEEPERS.items()}
-    hands |= services.HANDS | nameservice.HANDS
+    hands |= services.HANDS | nameservice.HANDS | imaging.HANDS
     return Syncer(home, open_engine(home.database, brisk=True), hands, ring)

@@ -90,6 +90,8 @@ ATTEMPTS = {
     "makeconservercf": "servicesetup",
     "makentp": "servicesetup",
     "services": "servicesetup",
+    "genimage": "imaging",
+    "packimage": "imaging",
 }
 
 

@@ -1,0 +1,15 @@
+#!/bin/sh
+# Runs before dracut looks at root=: what nodeset wrote as imgurl=URL becomes dracut's own word for it.
+# A squashfs is dracut's live root, read-only under an overlay in memory; an archive is unpacked into memory.
+
+url=$(getarg imgurl=)
+case "$url" in
+    "") ;;
+    *.sfs) root="live:$url" ;;
+    *)
+        netroot="servalroot:$url"
+        root=servalroot
+        rootok=1
+        wait_for_dev -n /dev/root
+        ;;
+esac

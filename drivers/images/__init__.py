@@ -1,0 +1,1 @@
+"""Building operating system images and packing them (xCAT's genimage and packimage)."""

@@ -1,0 +1,155 @@
+"""genimage's steps: packages, scripts, RAM disk, and the whole into service.
+
+The tree that is in service stays there until the new one is whole. Kernel and RAM disk belong to the packed
+image: they go into service with it, and by genimage itself only where nothing is packed yet (an NFS root).
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import DefinitionError, UnavailableError
+from core.images.pkglist import Entry
+from drivers.images.debian import Debian
+from drivers.images.jail import Failed, Jail, free_space, need_root
+from drivers.images.recipe import Cause, Distribution, Recipe
+from drivers.images.shelf import Record, Shelf
+
+#: Told before each step: percent of the whole, and what comes.
+Tell = Callable[[int, str], None]
+
+LEAST_BYTES = 1 << 30
+DISTRIBUTIONS: dict[str, Distribution] = {"debian": Debian(), "ubuntu": Debian()}
+#: Of this host or of one machine alone: no image has them.
+PERSONAL = ("etc/resolv.conf", "etc/hostname", "etc/machine-id", "var/lib/dbus/machine-id")
+UNITS = ("serval-booted.service", "serval-hostkeys.service", "systemd-networkd.service")
+#: Changed whenever this release makes something else of the same recipe.
+EDITION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What became of it."""
+
+    record: Record
+    unchanged: bool = False
+
+
+def build(
+    recipe: Recipe, folder: Path, jail: Jail, tell: Tell, *, fresh: bool = False, only_initrd: bool = False
+) -> Built:
+    """Make the root tree of a recipe; nothing is done for one that is there already, unless `fresh`.
+
+    With `only_initrd` the tree that is there gets a new RAM disk. Raises ServalError, and then everything is
+    as it was.
+    """
+    need_root()
+    distribution = DISTRIBUTIONS.get(recipe.kind.distribution)
+    if distribution is None:
+        known = ", ".join(DISTRIBUTIONS)
+        raise DefinitionError(f"images of {recipe.kind.osvers} cannot be built yet; known are {known}")
+    shelf = Shelf(folder)
+    with shelf.workshop() as place:
+        free_space(place, LEAST_BYTES)
+        before, digest = shelf.record(), recipe.digest(EDITION)
+        if only_initrd:
+            return _only_initrd(recipe, distribution, shelf, place, jail, tell)
+        if not fresh and before.digest == digest and (shelf.root / before.initrd).is_file():
+            return Built(before, unchanged=True)
+        root = place / "rootimg"
+        with explained(distribution, recipe):
+            made = _make(recipe, distribution, root, jail, tell)
+        record = Record(
+            recipe.name, digest, *made, time.time(), distribution.installed(root),
+            before.file, before.sha256, before.size, before.packed,
+        )  # fmt: skip
+        tell(95, "putting it into service")
+        make_impersonal(root)
+        shelf.put_root(root)
+        shelf.note(record)
+        if not shelf.packed():
+            shelf.put_boot(place, record)
+        tell(97, "removing what it replaces")
+    return Built(record)
+
+
+def _make(recipe: Recipe, distribution: Distribution, root: Path, jail: Jail, tell: Tell) -> tuple[str, str]:
+    """All steps from nothing to a whole tree; kernel and RAM disk relative to it."""
+    tell(2, "base system")
+    distribution.begin(jail, recipe, root)
+    blocks = [(block, False) for block in recipe.packages] + [(block, True) for block in recipe.others]
+    for number, (block, other) in enumerate(blocks):
+        tell(30 + 40 * number // len(blocks), f"packages, transaction {number + 1} of {len(blocks)}")
+        distribution.install(jail, recipe, root, block, other=other)
+    tell(70, "Serval's files")
+    put_files(root, recipe)
+    jail.inside(root, "systemctl", "enable", *UNITS)
+    for number, script in enumerate(recipe.scripts):
+        tell(72 + 5 * number // len(recipe.scripts), f"postinstall {script[0]}")
+        kind = recipe.kind
+        usual = (str(root), kind.osvers, kind.osarch, kind.profile)
+        jail.outside(script[0], *usual, *script[1:], env=dict(recipe.variables))
+    tell(77, "initial RAM disk")
+    kernel, initrd = distribution.initrd(jail, recipe, root)
+    distribution.finish(jail, root)
+    return str(kernel.relative_to(root)), str(initrd.relative_to(root))
+
+
+def _only_initrd(
+    recipe: Recipe, distribution: Distribution, shelf: Shelf, place: Path, jail: Jail, tell: Tell
+) -> Built:
+    if not shelf.root.is_dir():
+        raise DefinitionError(f"{shelf.root} is not there; run genimage without --onlyinitrd first")
+    tell(20, "initial RAM disk")
+    with explained(distribution, recipe):
+        put_files(shelf.root, recipe)
+        kernel, initrd = distribution.initrd(jail, recipe, shelf.root)
+    (shelf.root / "etc/resolv.conf").unlink(missing_ok=True)
+    made = [str(path.relative_to(shelf.root)) for path in (kernel, initrd)]
+    shelf.put_boot(place, Record(kernel=made[0], initrd=made[1]))
+    return Built(shelf.record())
+
+
+def put_files(root: Path, recipe: Recipe) -> None:
+    """Write the recipe's files into the tree; scripts are executable."""
+    for name, text in recipe.files.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        file.write_text(text, encoding="utf-8")
+        file.chmod(0o755 if text.startswith("#!") else 0o644)
+
+
+def make_impersonal(root: Path) -> None:
+    """Take out what belongs to one machine: names, identity, SSH host keys."""
+    for name in PERSONAL:
+        (root / name).unlink(missing_ok=True)
+    (root / "etc/machine-id").touch(0o444)  # empty: made at the first boot, in memory
+    for key in (root / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+
+
+@contextmanager
+def explained(distribution: Distribution, recipe: Recipe) -> Iterator[None]:
+    """A program that failed as a sentence that names the line of the list, the mirror, or the program."""
+    try:
+        yield
+    except Failed as failed:
+        cause = distribution.cause(failed.said)
+        listed = [entry for block in (*recipe.packages, *recipe.others) for entry in block.entries]
+        raise _as_error(failed, cause, listed) from None
+
+
+def _as_error(failed: Failed, cause: Cause, listed: Sequence[Entry]) -> DefinitionError | UnavailableError:
+    if cause.package:
+        place = next((entry.place for entry in listed if entry.name == cause.package), "the base system")
+        return DefinitionError(f"{place}: there is no package {cause.package} in the image's repositories")
+    if "No space left on device" in failed.said:
+        return UnavailableError("no space is left on the file system of rootimgdir")
+    if cause.sentence:
+        return UnavailableError(cause.sentence)
+    last = [line for line in failed.said.splitlines() if line.strip()][-1:]
+    said = f": {last[0].strip()[:300]}" if last else ""
+    return UnavailableError(f"{failed.command[0]} ended with status {failed.status}{said}")

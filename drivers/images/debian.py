@@ -1,0 +1,160 @@
+"""Images of Debian and Ubuntu: mmdebstrap(1) for the first packages, then the image's own apt."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import DefinitionError
+from core.images.pkglist import Entry, Transaction
+from drivers.images import dracut
+from drivers.images.jail import Jail
+from drivers.images.recipe import Cause, Recipe, folders
+from drivers.services.runner import program
+
+SUITES = {
+    "debian11": "bullseye",
+    "debian12": "bookworm",
+    "debian13": "trixie",
+    "ubuntu20.04": "focal",
+    "ubuntu22.04": "jammy",
+    "ubuntu24.04": "noble",
+}
+#: xCAT's word for an architecture → Debian's.
+ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64el"}
+#: What an image needs to boot over the network, whatever the lists say.
+BOOTING = (
+    "dracut", "dracut-network", "dracut-live", "curl", "zstd", "kmod", "udev", "iproute2", "procps",
+    "systemd-sysv",
+)  # fmt: skip
+HOOKS = "/usr/share/mmdebstrap/hooks"
+#: Without a RAM disk of each kernel package's own, questions, and services that start.
+QUIET = {"DEBIAN_FRONTEND": "noninteractive", "INITRD": "No"}
+APT = (
+    "apt-get",
+    "--yes",
+    "--no-install-recommends",
+    "-oDpkg::Use-Pty=0",
+    "-oDpkg::Options::=--force-confold",
+)
+#: Serval's sources of the build, gone from the finished image.
+SOURCES = "etc/apt/sources.list.d/serval-build.list"
+POLICY = "usr/sbin/policy-rc.d"
+URL = re.compile(r"(https?|ftp)://[A-Za-z0-9._:/~%+-]+( [A-Za-z0-9._/-]+)+")
+UNKNOWN = re.compile(r"Unable to locate package (\S+)|Package '?([^\s']+)'? has no installation candidate")
+UNREACHED = ("Failed to fetch", "Could not connect", "Temporary failure resolving", "Could not resolve")
+
+
+@dataclass(frozen=True, slots=True)
+class Debian:
+    """Debian and Ubuntu."""
+
+    def begin(self, jail: Jail, recipe: Recipe, root: Path) -> None:
+        """Make the smallest system that boots. Raises DefinitionError for a release that is not known."""
+        suite = SUITES.get(recipe.kind.osvers)
+        if suite is None:
+            known = ", ".join(SUITES)
+            raise DefinitionError(f"how {recipe.kind.osvers} is built is not known; known are {known}")
+        arch = ARCHES.get(recipe.kind.osarch, recipe.kind.osarch)
+        work = root.parent / "tmp"
+        work.mkdir()
+        named = [entry.name for block in recipe.packages for entry in block.install]
+        kernel = [] if any(name.startswith("linux-image") for name in named) else [usual_kernel(recipe, arch)]
+        command = [program("mmdebstrap", "mmdebstrap"), "--mode=root", "--variant=minbase"]
+        command += ["--format=directory", f"--architectures={arch}", "--skip=cleanup/apt"]
+        command += ["--include=" + ",".join([*BOOTING, *kernel])]
+        command += [f"--hook-dir={HOOKS}/maybe-merged-usr"]
+        if folders(recipe.sources):
+            command += [f"--hook-dir={HOOKS}/file-mirror-automount"]
+        command += [suite, str(root)]
+        if recipe.sources:
+            listed = root.parent / "sources.list"
+            listed.write_text(source_lines(recipe.sources, suite), encoding="utf-8")
+            command.append(str(listed))
+        jail.outside(*command, env=QUIET | {"TMPDIR": str(work)})
+        policy = root / POLICY
+        policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
+        policy.chmod(0o755)
+
+    def install(self, jail: Jail, recipe: Recipe, root: Path, block: Transaction, *, other: bool) -> None:
+        """One transaction by apt in the image; a package of otherpkgs may come from any of their folders."""
+        shown = folders(recipe.sources)
+        if other:
+            places = list(dict.fromkeys(recipe.otherpkgdir / entry.folder for entry in block.install))
+            repositories = [place for place in places if (place / "Packages").exists() or place_of_gz(place)]
+            refuse_bare(block.install, recipe.otherpkgdir)
+            lines = [f"deb [trusted=yes] file:{place} ./\n" for place in repositories]
+            (root / SOURCES).write_text("".join(lines), encoding="utf-8")
+            shown += repositories
+            jail.inside(root, "apt-get", "update", env=QUIET, shown=shown)
+        for verb, entries in (("purge", block.before), ("install", block.install), ("purge", block.after)):
+            if entries:
+                words = [*APT, verb, "--", *(entry.name for entry in entries)]
+                jail.inside(root, *words, env={**QUIET, **block.environment}, shown=shown)
+
+    def initrd(self, jail: Jail, recipe: Recipe, root: Path) -> tuple[Path, Path]:
+        """Kernel and RAM disk, below the root."""
+        release = dracut.release(root, recipe.kernel)
+        return root / f"boot/vmlinuz-{release}", dracut.build(jail, recipe, root, release)
+
+    def installed(self, root: Path) -> dict[str, str]:
+        """Every package of the image with its version."""
+        found = {}
+        for paragraph in (root / "var/lib/dpkg/status").read_text(encoding="utf-8").split("\n\n"):
+            fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if ": " in line[1:])
+            if fields.get("Status", "").endswith(" installed"):
+                found[fields["Package"]] = fields["Version"]
+        return found
+
+    def finish(self, jail: Jail, root: Path) -> None:
+        """Take out what only the build needed: sources of folders, apt's lists and cache."""
+        jail.inside(root, "apt-get", "clean")
+        for name in (SOURCES, POLICY):
+            (root / name).unlink(missing_ok=True)
+        for file in (root / "var/lib/apt/lists").glob("*_*"):
+            file.unlink()
+
+    def cause(self, said: str) -> Cause:
+        """What apt complains of."""
+        if found := UNKNOWN.search(said):
+            return Cause(package=found[1] or found[2])
+        if line := next((line for line in said.splitlines() if any(word in line for word in UNREACHED)), ""):
+            return Cause(sentence=f"a mirror cannot be reached: {line.strip()[:300]}")
+        return Cause()
+
+
+def usual_kernel(recipe: Recipe, arch: str) -> str:
+    """The kernel of a list that names none."""
+    if recipe.kernel and recipe.kernel[0].isdigit():
+        return f"linux-image-{recipe.kernel}"
+    return "linux-image-generic" if recipe.kind.distribution == "ubuntu" else f"linux-image-{arch}"
+
+
+def source_lines(sources: Iterable[str], suite: str) -> str:
+    """The lines of sources.list. Raises DefinitionError for what is neither a folder nor a mirror."""
+    lines = []
+    for source in sources:
+        if source.startswith("/"):
+            if not (Path(source) / "dists").is_dir():
+                raise DefinitionError(f"pkgdir {source} is no copy of Debian's media: it has no folder dists")
+            lines.append(f"deb [trusted=yes] file:{source} {suite} main\n")
+        elif URL.fullmatch(source):
+            lines.append(f"deb {source}\n")
+        else:
+            said = "it is neither a folder nor 'http://MIRROR SUITE COMPONENT …'"
+            raise DefinitionError(f"pkgdir {source[:200]!r}: {said}")
+    return "".join(lines)
+
+
+def place_of_gz(place: Path) -> bool:
+    """Whether a folder has a compressed index of its packages."""
+    return any((place / f"Packages.{end}").exists() for end in ("gz", "xz"))
+
+
+def refuse_bare(entries: Iterable[Entry], top: Path) -> None:
+    """Raises DefinitionError for a package whose folder has no index."""
+    for entry in entries:
+        place = top / entry.folder
+        if entry.folder and not ((place / "Packages").exists() or place_of_gz(place)):
+            make = f"cd {place} && dpkg-scanpackages -m . > Packages"
+            raise DefinitionError(f"{entry.place}: {place} is no repository; make it one with: {make}")

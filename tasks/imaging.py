@@ -1,0 +1,13 @@
+"""The attempts of genimage and packimage, in the build queue of the management node."""
+
+import os
+
+from celery import shared_task
+
+from tasks.provision import syncer
+
+
+@shared_task(name="imaging")  # type: ignore[untyped-decorator]
+def imaging(*, attempt: int, job: int, sn: str, nodes: str, label: str) -> str:
+    """Do one attempt; everything but its number is for people who look at Flower."""
+    return syncer(os.getpid()).work(attempt)
