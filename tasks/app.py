@@ -7,12 +7,14 @@ Serval's own database; workers have no result back end at all.
 
 import ctypes
 import logging
+import os
 import signal
+from pathlib import Path
 from typing import Any
 
 from celery import Celery, current_app
 from celery.app.amqp import AMQP
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import setup_logging, worker_process_init, worker_ready
 from kombu.connection import Connection
 
 from core.errors import UnavailableError
@@ -64,6 +66,8 @@ RESULTS_S = 30 * 86_400
 PUBLISHER_TRANSPORT = WORKER_TRANSPORT | {"socket_timeout": 3}
 #: Celery's own pause grows to half a minute, in which a service node that is live again would hear nothing.
 RECONNECT_S = 2
+#: Names the file that a worker makes when it listens.
+READY_FILE = "SERVAL_READY_FILE"
 INCLUDE = ("tasks.power", "tasks.jobs", "tasks.provision", "tasks.servicesetup", "tasks.imaging")
 
 
@@ -127,6 +131,13 @@ def result_settings(home: Home) -> dict[str, Any]:
         "database_table_names": TABLES,
         "database_create_tables_at_setup": False,
     }
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def tell_the_keeper(**_: Any) -> None:
+    """From now on this worker takes messages (tasks/keeper.py waits for it)."""
+    if file := os.environ.get(READY_FILE):
+        Path(file).touch()
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]

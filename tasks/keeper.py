@@ -37,7 +37,7 @@ from routing.authority import boottime
 from routing.keepers import KEEPERS
 from routing.router import JOBS
 from routing.syncing import announce
-from tasks.app import create_app, die_with_parent
+from tasks.app import READY_FILE, create_app, die_with_parent
 from tasks.onehost import refuse_other_host
 from tasks.results import Results
 from tasks.statuskeeper import StatusProcess
@@ -53,6 +53,7 @@ STOP_S = 15.0
 RESTART_S = 1.0
 #: How often daemons are looked at, and how often those that died.
 REVIVE_S = 2.0
+LISTEN_LOOK_S = 0.05
 CRASH_S = 10.0
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -131,11 +132,23 @@ class Keeper:
         command += ["--hostname", f"{name}@{socket.gethostname()}", "--concurrency", str(kind.children)]
         command += ["--without-gossip", "--without-mingle", "--task-events", "--loglevel", "WARNING"]
         own = {"SERVAL_HOME": str(self.home.path), "SERVAL_NAME": self.home.name, "SERVAL_MN": self.home.mn}
+        own[READY_FILE] = str(self._ready_file(kind))
+        self._ready_file(kind).unlink(missing_ok=True)
         environment = os.environ | own
         environment["PYTHONWARNINGS"] = "ignore::celery.platforms.SecurityWarning"
         self._workers[name] = subprocess.Popen(
             command, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent
         )
+
+    def _ready_file(self, kind: QueueClass) -> Path:
+        """What the worker of a queue makes when it listens."""
+        return self.home.run / f"listens-{self.home.name}{kind.suffix}"
+
+    def _wait_for_workers(self) -> None:
+        """No sign of life before somebody listens: work would be sent that nobody claims in time."""
+        files = [self._ready_file(kind) for kind in queue_classes(is_mn=self.is_mn)]
+        while not all(file.exists() for file in files) and not self.stop.wait(LISTEN_LOOK_S):
+            pass
 
     def _keep(self) -> None:
         """Start again what ended. On the main thread: a child dies with the thread that started it."""
@@ -172,6 +185,7 @@ class Keeper:
     def _hold_lease(self) -> None:
         client = leases.connect(self.home.broker_url() or "")
         boot, beat = secrets.token_hex(6), 0
+        self._wait_for_workers()
         aliases = host_names()
         while True:
             beat += 1

@@ -1,7 +1,7 @@
 """`wait_for`: a step that asks again and again until its nodes are in a state. Its progress is in its row.
 
-`on` and `off` are asked of the BMCs by small stat jobs; any other word is compared with nodelist.status, and a
-node that is `failed` there is waited for no longer.
+`on` and `off` are asked of the BMCs by small stat jobs; any other word is compared with nodelist.status, and
+a node that is `failed` there is waited for no longer.
 Between two looks nothing runs: the row says when the next one is due.
 """
 
