@@ -33,7 +33,7 @@ OWN_RIGHTS = frozenset({"tabedit", "tabrestore", "dumpxCATdb", "restorexCATdb", 
 JOBS = frozenset(
     [
         *("rpower", "rsetboot", "nodeset", "makedhcp", "makedns", "makentp", "makeconservercf", "snmove"),
-        *("serval retry", "serval services"),
+        *("genimage", "packimage", "serval retry", "serval services"),
     ]
 )
 #: What of the environment a command may want to know.

@@ -23,6 +23,8 @@ COMMANDS = {
     "rpower": ("cli.power", "rpower"),
     "rsetboot": ("cli.power", "rsetboot"),
     "nodeset": ("cli.nodeset", "nodeset"),
+    "genimage": ("cli.genimage", "genimage"),
+    "packimage": ("cli.genimage", "packimage"),
     "snmove": ("cli.snmove", "snmove"),
     "nodestat": ("cli.nodestat", "nodestat"),
     "mkdef": ("cli.definitions", "mkdef"),

@@ -30,6 +30,16 @@ def nodeset() -> NoReturn:
     main("nodeset")
 
 
+def genimage() -> NoReturn:
+    """The `genimage` script."""
+    main("genimage")
+
+
+def packimage() -> NoReturn:
+    """The `packimage` script."""
+    main("packimage")
+
+
 def snmove() -> NoReturn:
     """The `snmove` script."""
     main("snmove")

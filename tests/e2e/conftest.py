@@ -8,7 +8,7 @@ from postgres_server import DATABASES, PostgresServer, binaries
 from rig import Rig, open_rig
 
 #: Network namespaces are for root. On a laptop the others are tested; CI fails instead.
-ROOTS = ["test_cut_links.py", "test_service_setup.py"]
+ROOTS = ["test_cut_links.py", "test_images.py", "test_service_setup.py"]
 collect_ignore = [] if os.geteuid() == 0 or os.environ.get("CI") else ROOTS
 
 BMCS = 2400

@@ -1,0 +1,161 @@
+"""genimage and packimage: build and pack images on the management node's build queue (xCAT genimage(1)).
+
+Everything that decides is read here already, so that a list that is wrong is said before there is a job.
+"""
+
+import argparse
+import time
+from collections.abc import Mapping
+
+from cli.arguments import Parser, command
+from cli.buildsteps import follow_steps
+from cli.context import Context
+from cli.power import asked_before, broker, ring
+from core.errors import DefinitionError, RequestError
+from core.images.sources import Kind
+from db import jobs
+from db.engine import Connection, Engine, reading, writing
+from db.home import Home, open_home
+from db.images import read_image, write_image
+from db.schema import open_database
+from drivers import leases
+from drivers.images.pack import Compression, Method
+from routing import imaging
+from routing.spread import SpreadAsk, new_job
+
+#: The queue class that builds.
+BUILD = "build"
+#: xCAT's words for the compression.
+COMPRESSIONS = {**{one.value: one for one in Compression}, "pigz": Compression.GZIP}
+#: Option → attribute of the osimage that it sets.
+SETTINGS = {"interface": "nodebootif", "drivers": "netdrivers", "others": "otherifce", "kernel": "kernelver"}
+
+
+@command
+def genimage(argv: list[str], ctx: Context) -> int:
+    """Build the root tree, kernel and RAM disk of a stateless image."""
+    parser = Parser(
+        ctx,
+        "genimage",
+        description="Build a stateless image from its package lists: the root tree, kernel and RAM disk.",
+        epilog="With -o and -p and without an image name the osimage is made where there is none.",
+    )
+    add_usual(parser)
+    parser.add_argument("-i", dest="interface", metavar="IF", help="interface that the nodes boot over")
+    parser.add_argument("-n", dest="drivers", metavar="DRIVERS", help="network drivers, such as tg3,bnx2")
+    parser.add_argument("-r", dest="others", metavar="IFS", help="other interfaces of the nodes")
+    parser.add_argument("-k", dest="kernel", metavar="RELEASE", help="kernel release to boot")
+    parser.add_argument("--onlyinitrd", action="store_true", help="make only the RAM disk anew")
+    parser.add_argument("--fresh", action="store_true", help="build anew even if no list has changed")
+    parser.add_argument("--dryrun", action="store_true", help="print what would be installed; nothing is")
+    options = parser.parse_args(argv)
+    given = {SETTINGS[word]: value for word in SETTINGS if (value := getattr(options, word))}
+    home, engine = open_home(ctx.env), open_database(ctx.env)
+    if ctx.again and (known := asked_before(engine, ctx.request)) is not None:
+        return follow_steps(ctx, engine, known, options)
+    with writing(engine) as connection:
+        name = image_name(connection, options, make=not options.dryrun)
+        if given and not options.dryrun:
+            write_image(connection, name, given)
+        wanted = imaging.recipe(imaging.source(connection, home, name))
+    if options.dryrun:
+        for number, block in enumerate((*wanted.packages, *wanted.others), 1):
+            ctx.say(f"transaction {number}: {' '.join(entry.name for entry in block.install)}")
+        return 0
+    details = {word: "1" for word in ("fresh", "onlyinitrd") if getattr(options, word)}
+    return ask(ctx, home, engine, options, "genimage", {"image": name, **details})
+
+
+@command
+def packimage(argv: list[str], ctx: Context) -> int:
+    """Pack the root tree of an image into the file that nodes boot."""
+    parser = Parser(
+        ctx,
+        "packimage",
+        description="Pack the root tree of an image. The old image stays in service until the new is whole.",
+    )
+    add_usual(parser)
+    parser.add_argument(
+        "-m", dest="method", choices=[one.value for one in Method], default=Method.SQUASHFS.value,
+        help="form of the image (default squashfs)",
+    )  # fmt: skip
+    parser.add_argument(
+        "-c", dest="compression", choices=list(COMPRESSIONS), default=Compression.ZSTD.value,
+        help="compression (default zstd)",
+    )  # fmt: skip
+    options = parser.parse_args(argv)
+    home, engine = open_home(ctx.env), open_database(ctx.env)
+    if ctx.again and (known := asked_before(engine, ctx.request)) is not None:
+        return follow_steps(ctx, engine, known, options)
+    with reading(engine) as connection:
+        name = image_name(connection, options, make=False)
+        found = imaging.source(connection, home, name)
+        found.excludes()
+    if not (found.folder / "rootimg").is_dir():
+        raise RequestError(f"{found.folder / 'rootimg'} is not there: run genimage {name} first")
+    compression = COMPRESSIONS[options.compression].value
+    details = {"image": name, "method": options.method, "compression": compression}
+    return ask(ctx, home, engine, options, "packimage", details)
+
+
+def add_usual(parser: Parser) -> None:
+    """What both understand."""
+    parser.add_version()
+    parser.add_argument("image", nargs="?", metavar="IMAGENAME", help="name of the osimage")
+    parser.add_argument("-o", dest="osvers", metavar="OS", help="such as debian12, in place of IMAGENAME")
+    parser.add_argument("-p", dest="profile", metavar="PROFILE", help="such as compute or service")
+    parser.add_argument("-a", dest="osarch", metavar="ARCH", default="x86_64", help="default x86_64")
+    parser.add_argument("-V", "--verbose", action="store_true", help="show the host that does it")
+    parser.add_argument("--json", action="store_true", help="one JSON object at the end, no steps")
+    parser.add_argument("--no-wait", action="store_true", help="print the job's number and leave")
+
+
+def image_name(connection: Connection, options: argparse.Namespace, *, make: bool) -> str:
+    """The osimage that is meant; -o and -p mean the one of xCAT's name, which is made when `make` says so.
+
+    Raises RequestError.
+    """
+    if options.image:
+        if options.osvers or options.profile:
+            raise RequestError("write either the name of an osimage, or -o, -p and -a")
+        return str(options.image)
+    if not (options.osvers and options.profile):
+        raise RequestError("write the name of an osimage (lsdef -t osimage lists them), or -o and -p")
+    kind = Kind(options.osvers, options.osarch, options.profile)
+    name = kind.image_name()
+    try:
+        read_image(connection, name)
+    except DefinitionError:
+        if not make:
+            raise
+        values = {"osvers": kind.osvers, "osarch": kind.osarch, "profile": kind.profile}
+        usual = {"provmethod": "netboot", "imagetype": "linux", "osname": "Linux"}
+        write_image(connection, name, values | usual)
+    return name
+
+
+def ask(
+    ctx: Context,
+    home: Home,
+    engine: Engine,
+    options: argparse.Namespace,
+    kind: str,
+    details: Mapping[str, str],
+) -> int:
+    """Enter the job, whose one node is the management node, and follow it."""
+    spread = SpreadAsk(
+        request=ctx.request,
+        command=kind,
+        label=f"{kind} {details['image']}",
+        who=ctx.who,
+        kinds=(kind,),
+        pools={home.mn: (home.mn,)},
+        changing=False,
+        details=details,
+        queue=BUILD,
+    )
+    leases.read(leases.connect(broker(home)))
+    with writing(engine) as connection:
+        number = jobs.enter(connection, new_job(spread), time.time())
+    ring(home)
+    return follow_steps(ctx, engine, number, options)
