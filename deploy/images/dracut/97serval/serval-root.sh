@@ -7,8 +7,8 @@ case "$url" in
     "") ;;
     *.sfs) root="live:$url" ;;
     *)
-        netroot="servalroot:$url"
-        root=servalroot
+        netroot="serval:$url"
+        root=serval
         rootok=1
         wait_for_dev -n /dev/root
         ;;

@@ -1,11 +1,11 @@
 #!/bin/sh
-# The handler of netroot=servalroot:URL: unpacks the archive there into memory, which becomes the root.
+# The handler of netroot=serval:URL: unpacks the archive there into memory, which becomes the root.
 # dracut calls it with the interface, the netroot word, and where the root belongs.
 
 command -v getarg > /dev/null || . /lib/dracut-lib.sh
 command -v fetch_url > /dev/null || . /lib/url-lib.sh
 
-url=${2#servalroot:}
+url=${2#serval:}
 root=${3:-$NEWROOT}
 
 mount -t tmpfs -o mode=755,size=90% tmpfs "$root" || exit 1
