@@ -41,6 +41,8 @@ class DhcpPlan:
     interfaces: tuple[str, ...]
     no_boot: frozenset[str]
     lease_s: int
+    #: Seconds that it waits with an offer for nodes of whose pool it is a later member; 0: none.
+    reply_delay_s: int
     #: Its place among the servers of dynamic ranges, 0 first; clients that nobody knows are answered by it.
     place: int = 0
 
@@ -67,7 +69,9 @@ def plan(doc: NetworksDoc, server: str, attached: Sequence[Attached]) -> DhcpPla
     no_boot = frozenset(name for name in listening if asked.get(name) == NO_BOOT)
     places = [_place(one.told.servers, server) for one in subnets.values() if one.ranges]
     ordered = tuple(sorted(subnets.values(), key=lambda one: one.network))
-    return DhcpPlan(ordered, tuple(listening), no_boot, doc.lease_s, min(places, default=0))
+    return DhcpPlan(
+        ordered, tuple(listening), no_boot, doc.lease_s, doc.reply_delay_s, min(places, default=0)
+    )
 
 
 def interfaces(text: str, server: str) -> dict[str, str]:

@@ -49,6 +49,8 @@ class NetworksDoc:
     domain: str = ""
     #: site.dhcplease in seconds.
     lease_s: int = 43_200
+    #: site.dhcpreplydelay: seconds that later members of a pool wait with an offer.
+    reply_delay_s: int = 1
     #: site.forwarders: name servers outside of the cluster.
     forwarders: tuple[str, ...] = ()
     #: Addresses of the management node, which name servers of service nodes ask.

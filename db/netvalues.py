@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from sqlalchemy import Connection
 
 from core.dhcpplan import interfaces, same_host
-from core.errors import DefinitionError
+from core.errors import DefinitionError, RequestError
 from core.netdoc import NetworksDoc
 from core.netrows import addresses, is_ipv4, names_in, net_doc
 from core.noderange import expand
@@ -16,6 +16,10 @@ from db.nodes import DatabaseNodes
 
 YES = ("1", "yes", "y", "enable")
 LEASE_S = 43_200
+#: dnsmasq waits so many seconds to so many and one: it counts whole ones.
+REPLY_DELAY_S = 1
+#: A client that gets no offer for longer goes on to its next boot device.
+MOST_DELAY_S = 10
 #: Names to addresses, for those that resolve: drivers.resolve.Resolver.addresses.
 Resolve = Callable[[Collection[str]], Mapping[str, str]]
 
@@ -72,10 +76,22 @@ def networks_doc(connection: Connection, mn: str, resolve: Resolve) -> NetworksD
         networks=tuple(nets),
         domain=site.get("domain", ""),
         lease_s=int(number(site, "dhcplease", LEASE_S, 60)),
+        reply_delay_s=reply_delay(site),
         forwarders=addresses(site.get("forwarders", ""), "site.forwarders", known),
         master=tuple(ip for name in split_list(site.get("master")) if (ip := known.get(name))),
         interfaces=dhcp_interfaces(connection, site, mn),
     )
+
+
+def reply_delay(site: Mapping[str, str]) -> int:
+    """site.dhcpreplydelay in seconds. Raises RequestError when it is no whole number, or too large."""
+    text = site.get("dhcpreplydelay", "").strip()
+    if text and not (text.isascii() and text.isdigit() and int(text[:4]) <= MOST_DELAY_S):
+        raise RequestError(
+            f"site.dhcpreplydelay is {text[:40]!r}; it must be a whole number of seconds from 0 to "
+            f"{MOST_DELAY_S}. Set it with: chdef -t site clustersite dhcpreplydelay={REPLY_DELAY_S}"
+        )
+    return int(text or REPLY_DELAY_S)
 
 
 def dhcp_interfaces(connection: Connection, site: Mapping[str, str], mn: str) -> dict[str, str]:

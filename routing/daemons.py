@@ -64,7 +64,7 @@ def _dhcp(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
     return dnsmasqd.daemon(
         DnsmasqSettings(
             folder=tables.folder(dnsmasqd.DHCP),
-            addresses=tuple(str(one.address) for one in own),
+            addresses=tuple((one.interface, str(one.address)) for one in own),
             dhcp=plan(tables.networks or NetworksDoc(), tables.home.name, attached),
             http_port=settings.trees(tables.site).http_port,
         ),

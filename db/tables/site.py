@@ -17,6 +17,7 @@ SITE_KEYS = {
     "defserialport": f"Serial port where nodehm.serialport is empty. {NONE}",
     "defserialspeed": f"Serial speed where nodehm.serialspeed is empty. {NONE}",
     "dhcpinterfaces": f"Interfaces for DHCP, host|nic;host|nic; servicenode.dhcpinterfaces wins. {YET}",
+    "dhcpreplydelay": "Seconds that later members of a pool wait with a DHCP offer, 0 to 10; 1.",
     "domain": "DNS domain of the cluster; makehosts makes full names with it.",
     "excludenodes": "Noderange that is taken away from every noderange.",
     "forwarders": f"Name servers that unknown names are passed on to. {YET}",

@@ -14,17 +14,16 @@ changes often is not in this file but in files beside it that dnsmasq reads agai
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.bootdoc import Loader
 from core.dhcpplan import NO_BOOT, DhcpPlan, Subnet
 from core.errors import RequestError, UnavailableError
 from core.netdoc import SELF
 from drivers.files import write_whole
-from drivers.netboot.loader import BIOS, HTTP_CLIENTS
-from drivers.netboot.loaders import dhcp_boot_files, script_of
+from drivers.services.dnsmasqboot import boot_options
+from drivers.services.dnsmasqvalue import value
 
 HOSTS = "dhcp.hosts"
 MORE_HOSTS = "dhcp.d"
@@ -41,16 +40,9 @@ TEST_S = 10
 #: dnsmasq's own limit is 1,000 leases.
 MOST_LEASES = 1_000_000
 CACHED_NAMES = 10_000
-#: Seconds that all but the first member of a pool wait with an offer: 1 to 2, as dnsmasq counts whole ones.
-#: It knows one such delay; so the second and the third member answer at the same time.
-DELAY_S = 1
-#: Tag of nodes for which this host is not the first member.
+#: Tag of nodes for which this host is not the first member. dnsmasq knows one delay for all of them, so the
+#: second and the third member answer at the same time.
 LATER = "later"
-BOOT_FILE = "option:bootfile-name"
-#: iPXE puts in the host name that DHCP gives it, so that one line does for all nodes.
-NODE_NAME = "${hostname}"
-#: What a value in the file may be made of: neither a line's end nor a comma, quote or comment.
-VALUE = re.compile(r"[A-Za-z0-9_.:/@+${}\[\]-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +78,9 @@ class DnsmasqSettings:
     #: dnsmasq gives up root for it. The folder must be readable to it; root itself serves by TFTP only what
     #: everybody may read.
     user: str = "root"
-    #: This host's own addresses: a client that takes the offer of another server is left in peace.
-    addresses: tuple[str, ...] = ()
+    #: Interface and address, of every network that this host is on: a client that takes the offer of another
+    #: server is left in peace.
+    addresses: tuple[tuple[str, str], ...] = ()
 
 
 def told_by_signal() -> bool:
@@ -175,54 +168,19 @@ def _dhcp(settings: DnsmasqSettings, dhcp: DhcpPlan) -> Iterator[str]:
     # A ping before each new lease takes 3 s, one after the other. Authoritative: it takes over the leases of
     # a pool member that is dead.
     yield from ("no-ping", "dhcp-authoritative", "dhcp-no-override", "dhcp-ignore-names")
-    yield from _boot(settings.http_port)
+    yield from boot_options(settings.http_port, dict(reversed(settings.addresses)))
     for interface in sorted(dhcp.no_boot):
         yield f"tag-if=set:{NO_BOOT},tag:{value(interface)}"
-    yield from _of_others(settings.addresses)
+    yield from _of_others([address for _, address in settings.addresses])
     if dhcp.place:
         yield f"tag-if=set:{LATER},tag:!known"
-    yield f"dhcp-reply-delay=tag:{LATER},{DELAY_S}"
+    if dhcp.reply_delay_s:
+        yield f"dhcp-reply-delay=tag:{LATER},{dhcp.reply_delay_s}"
     for number, subnet in enumerate(dhcp.subnets):
         yield from _subnet(f"net{number}", subnet, dhcp.lease_s)
 
 
-#: Marks of a client that already is iPXE.
-IPXE = (
-    "dhcp-match=set:ipxe,175",
-    "dhcp-userclass=set:ipxe,iPXE",
-    "dhcp-userclass=set:ipxe,xNBA",
-    # iPXE need not wait for a ProxyDHCP server.
-    "dhcp-option=tag:ipxe,encap:175,176,1b",
-)
-
-
-def _boot(http_port: int) -> Iterator[str]:
-    """Which client gets which file: by its architecture (option 93, RFC 4578) and its node's loader.
-
-    As options and not as `dhcp-boot`, beside which `dhcp.options` could name no other server.
-    """
-    yield from IPXE
-    known = {loader: plain_clients(loader) for loader in Loader}
-    for arch in sorted({arch for files in known.values() for arch in files}):
-        yield f"dhcp-match=set:arch{arch},option:client-arch,{arch}"
-    # Who does not tell it is an old BIOS.
-    yield "dhcp-match=set:arch,option:client-arch"
-    yield f"tag-if=set:arch{BIOS},tag:!arch"
-    for loader, files in known.items():
-        script = script_of(loader, NODE_NAME, http_port)
-        plain = "tag:!ipxe," if script else ""
-        for arch, file in files.items():
-            yield f"dhcp-option=tag:{loader},tag:arch{arch},{plain}tag:!{NO_BOOT},{BOOT_FILE},{value(file)}"
-        if script:
-            yield f"dhcp-option=tag:{loader},tag:ipxe,tag:!{NO_BOOT},{BOOT_FILE},{value(script)}"
-
-
-def plain_clients(loader: Loader) -> dict[int, str]:
-    """Architecture → first file, for those that load it by TFTP."""
-    return {arch: file for arch, file in dhcp_boot_files(loader).items() if arch not in HTTP_CLIENTS}
-
-
-def _of_others(addresses: tuple[str, ...]) -> Iterator[str]:
+def _of_others(addresses: Sequence[str]) -> Iterator[str]:
     """Say nothing to a client that names another server (option 54): an authoritative one would refuse it."""
     if addresses:
         yield "dhcp-match=set:asked,54"
@@ -253,10 +211,3 @@ def _subnet(tag: str, subnet: Subnet, lease_s: int) -> Iterator[str]:
 
 def _option(tag: str, name: str, *values: str) -> str:
     return ",".join([f"dhcp-option=tag:{tag}", f"option:{name}", *(value(one) for one in values if one)])
-
-
-def value(text: str) -> str:
-    """The text, which is one value of a configuration line. Raises RequestError when it is more."""
-    if not VALUE.fullmatch(text):
-        raise RequestError(f"{text[:80]!r} cannot stand in dnsmasq's configuration.")
-    return text

@@ -25,7 +25,8 @@ from core.dhcpplan import same_host
 from core.errors import RequestError
 from core.wanted import Change
 from drivers.files import write_whole
-from drivers.services.dnsmasq import HOSTS, LATER, MORE_HOSTS, OPTIONS, prepare, value
+from drivers.services.dnsmasq import HOSTS, LATER, MORE_HOSTS, OPTIONS, prepare
+from drivers.services.dnsmasqvalue import value
 
 STATE = "dhcp.json"
 #: So that the file is never empty, unless it is not ours.

@@ -207,7 +207,7 @@ class Server:
     def settings(self) -> DnsmasqSettings:
         """What its dnsmasq shall do."""
         told = plan(self.doc, self.name, [(BRIDGE, self.network)])
-        own = (self.address.partition("/")[0],)
+        own = ((BRIDGE, self.address.partition("/")[0]),)
         return DnsmasqSettings(self.folder, (BRIDGE,), told, self.tftp_root, self.dns, addresses=own)
 
     def start(self) -> None:

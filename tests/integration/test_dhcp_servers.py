@@ -24,7 +24,7 @@ NET = NetDoc(
     domain="c.net",
     mtu=9000,
 )
-BIOS, UEFI, UEFI_BC, AARCH64 = (number.to_bytes(2) for number in (0, 9, 7, 11))
+BIOS, UEFI, UEFI_BC, AARCH64, HTTP = (number.to_bytes(2) for number in (0, 9, 7, 11, 16))
 Make = Callable[..., Server]
 
 
@@ -51,9 +51,9 @@ def make(net: Namespaces, tmp_path: Path) -> Iterator[Make]:
     """Starts servers by name."""
     made: list[Server] = []
 
-    def start(name: str, last: int = 1, told: NetDoc = NET, **more: object) -> Server:
-        folder = tmp_path / name
-        server = Server(net, name, f"10.99.0.{last}/16", folder, NetworksDoc((told,), lease_s=600), **more)  # type: ignore[arg-type]
+    def start(name: str, last: int = 1, told: NetDoc = NET, reply_delay_s: int = 1) -> Server:
+        known = NetworksDoc((told,), lease_s=600, reply_delay_s=reply_delay_s)
+        server = Server(net, name, f"10.99.0.{last}/16", tmp_path / name, known)
         made.append(server)
         server.start()
         return server
@@ -116,6 +116,17 @@ def test_each_architecture_gets_its_loader(make: Make, client: Client) -> None:
     assert client.offer(mac(4), o93=BIOS).boot == ""
     fixed = client.offer(mac(5), o93=BIOS)
     assert (fixed.boot, fixed.next_server) == ("xcat/xnba.kpxe", "10.99.0.77")
+
+
+def test_uefi_loads_by_http_what_a_loader_has_for_it(make: Make, client: Client) -> None:
+    make("sn1").apply(1, doc(1), doc(2, "grub2"))
+    web = {"o93": HTTP, "o60": b"HTTPClient:Arch:00016:UNDI:003001"}
+    answer = client.offer(mac(1), **web)
+    assert (answer.text(60), answer.boot) == ("HTTPClient", "http://10.99.0.1:80/tftpboot/xcat/xnba.efi")
+    ipxe = client.offer(mac(1), **web, o77=b"iPXE")
+    assert (60 in ipxe.options, ipxe.boot) == (False, script_of(Loader.XNBA, "${hostname}"))
+    grub = client.offer(mac(2), **web)
+    assert (grub.ip, grub.boot, 60 in grub.options) == ("10.99.1.2", "", False)
 
 
 def test_ipxe_gets_the_script_of_its_node(make: Make, client: Client) -> None:
@@ -184,6 +195,17 @@ def test_the_first_member_answers_first_and_the_second_when_it_is_dead(make: Mak
     servers[0].stop()
     again = client.lease(mac(1))
     assert (again.kind, again.ip, again.server) == (ACK, "10.99.1.1", "10.99.0.2")
+
+
+def test_without_a_delay_nobody_waits(make: Make, client: Client) -> None:
+    servers = [make(name, last, reply_delay_s=0) for last, name in enumerate(("sn1", "sn2"), 1)]
+    for server in servers:
+        assert "dhcp-reply-delay" not in (server.folder / "dnsmasq.conf").read_text()
+        server.apply(1, doc(1, pool=("sn1", "sn2")))
+    offers = client.offers(mac(1), 5, 2)
+    assert {one.server for one in offers} == {"10.99.0.1", "10.99.0.2"}
+    said = client.taken(mac(1), offers[0])
+    assert [(one.kind, one.server) for one in said] == [(ACK, offers[0].server)]
 
 
 def test_a_dynamic_range_is_served_when_its_server_is_dead(make: Make, client: Client) -> None:

@@ -120,7 +120,9 @@ def test_each_bad_node_is_named_and_the_others_go_on(shell: Shell) -> None:
 
 
 def test_what_servers_must_know_of_the_networks(shell: Shell) -> None:
-    shell.ok("chdef -t site dhcpinterfaces='service|eth1,eth2:noboot;sn3|eth3' forwarders=9.9.9.9")
+    shell.ok(
+        "chdef -t site dhcpinterfaces='service|eth1,eth2:noboot;sn3|eth3' forwarders=9.9.9.9 dhcpreplydelay=0"
+    )
     shell.ok("makedhcp -n --no-wait")
     told = netdoc.from_text(service(shell, "networks"))
     assert isinstance(told, NetworksDoc)
@@ -128,7 +130,7 @@ def test_what_servers_must_know_of_the_networks(shell: Shell) -> None:
     assert (net.net, net.gateway, net.nameservers, net.domain) == ("10.0.0.0/16", SELF, (SELF,), "c.net")
     assert (net.ranges, net.servers) == ((("10.0.9.1", "10.0.9.9"),), ("sn2", "sn1"))
     assert told.interfaces == {"sn1": "eth1,eth2:noboot", "sn2": "eth1,eth2:noboot", "sn3": "eth3"}
-    assert told.forwarders == ("9.9.9.9",)
+    assert (told.forwarders, told.reply_delay_s) == (("9.9.9.9",), 0)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +145,8 @@ def test_what_servers_must_know_of_the_networks(shell: Shell) -> None:
         ("chtab netname=prov networks.mtu=big", "networks.mtu of prov: 'big' is no MTU"),
         ("chdef -t site dhcpinterfaces='service|eth 1'", "dhcpinterfaces of sn1: 'eth 1' is no interface"),
         ("chdef -t site dhcplease=soon", "site.dhcplease is 'soon'"),
+        ("chdef -t site dhcpreplydelay=1.5", "site.dhcpreplydelay is '1.5'; it must be a whole number"),
+        ("chdef -t site dhcpreplydelay=60", "from 0 to 10. Set it with"),
     ],
 )
 def test_a_value_that_no_server_can_use_is_named(shell: Shell, line: str, said: str) -> None:
