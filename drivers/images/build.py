@@ -13,6 +13,7 @@ from pathlib import Path
 from core.errors import DefinitionError, UnavailableError
 from core.images.pkglist import Entry
 from drivers.images.debian import Debian
+from drivers.images.dnf import Dnf
 from drivers.images.jail import Failed, Jail, free_space, need_root
 from drivers.images.recipe import Cause, Distribution, Recipe
 from drivers.images.shelf import Record, Shelf
@@ -21,10 +22,14 @@ from drivers.images.shelf import Record, Shelf
 Tell = Callable[[int, str], None]
 
 LEAST_BYTES = 1 << 30
-DISTRIBUTIONS: dict[str, Distribution] = {"debian": Debian(), "ubuntu": Debian()}
+DISTRIBUTIONS: dict[str, Distribution] = {
+    **dict.fromkeys(("debian", "ubuntu"), Debian()),
+    **dict.fromkeys(("alma", "centos", "fedora", "ol", "rh", "rocky"), Dnf()),
+}
 #: Of this host or of one machine alone: no image has them.
 PERSONAL = ("etc/resolv.conf", "etc/hostname", "etc/machine-id", "var/lib/dbus/machine-id")
 UNITS = ("serval-booted.service", "serval-hostkeys.service", "systemd-networkd.service")
+UNIT_FOLDERS = ("etc/systemd/system", "usr/lib/systemd/system")
 #: Changed whenever this release makes something else of the same recipe.
 EDITION = "1"
 
@@ -85,7 +90,8 @@ def _make(recipe: Recipe, distribution: Distribution, root: Path, jail: Jail, te
         distribution.install(jail, recipe, root, block, other=other)
     tell(70, "Serval's files")
     put_files(root, recipe)
-    jail.inside(root, "systemctl", "enable", *UNITS)
+    units = [unit for unit in UNITS if any((root / place / unit).is_file() for place in UNIT_FOLDERS)]
+    jail.inside(root, "systemctl", "enable", *units)
     for number, script in enumerate(recipe.scripts):
         tell(72 + 5 * number // len(recipe.scripts), f"postinstall {script[0]}")
         kind = recipe.kind

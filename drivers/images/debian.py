@@ -36,10 +36,13 @@ APT = (
     "--no-install-recommends",
     "-oDpkg::Use-Pty=0",
     "-oDpkg::Options::=--force-confold",
+    "-oDpkg::Options::=--force-unsafe-io",
 )
 #: Serval's sources of the build, gone from the finished image.
 SOURCES = "etc/apt/sources.list.d/serval-build.list"
 POLICY = "usr/sbin/policy-rc.d"
+#: mmdebstrap keeps --dpkgopt here: a build that is cut short is thrown away, so nothing need be synced.
+DPKG = "etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 URL = re.compile(r"(https?|ftp)://[A-Za-z0-9._:/~%+-]+( [A-Za-z0-9._/-]+)+")
 UNKNOWN = re.compile(r"Unable to locate package (\S+)|Package '?([^\s']+)'? has no installation candidate")
 UNREACHED = ("Failed to fetch", "Could not connect", "Temporary failure resolving", "Could not resolve")
@@ -62,6 +65,7 @@ class Debian:
         kernel = [] if any(name.startswith("linux-image") for name in named) else [usual_kernel(recipe, arch)]
         command = [program("mmdebstrap", "mmdebstrap"), "--mode=root", "--variant=minbase"]
         command += ["--format=directory", f"--architectures={arch}", "--skip=cleanup/apt"]
+        command += ["--dpkgopt=force-unsafe-io"]
         command += ["--include=" + ",".join([*BOOTING, *kernel])]
         command += [f"--hook-dir={HOOKS}/maybe-merged-usr"]
         if folders(recipe.sources):
@@ -109,7 +113,7 @@ class Debian:
     def finish(self, jail: Jail, root: Path) -> None:
         """Take out what only the build needed: sources of folders, apt's lists and cache."""
         jail.inside(root, "apt-get", "clean")
-        for name in (SOURCES, POLICY):
+        for name in (SOURCES, POLICY, DPKG):
             (root / name).unlink(missing_ok=True)
         for file in (root / "var/lib/apt/lists").glob("*_*"):
             file.unlink()

@@ -21,7 +21,7 @@ LOOK_S = 0.2
 TAIL = 16_384
 #: $1: the root; $2: folders of this host to show in it, one a line; the rest: the command.
 #: Devices are those that every program may have; /run and /tmp are the step's own.
-INSIDE = """set -e
+AROUND = """set -e
 root=$1 shown=$2
 shift 2
 mount -t proc proc "$root/proc"
@@ -48,7 +48,7 @@ if [ -e /etc/resolv.conf ]; then
     rm -f "$root/etc/resolv.conf"
     cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 fi
-exec chroot "$root" "$@"
+exec "$@"
 """
 
 
@@ -85,8 +85,22 @@ class Jail:
         self, root: Path, *command: str, env: Mapping[str, str] | None = None, shown: Sequence[Path] = ()
     ) -> str:
         """Run a program of the image in it, with proc, sys and dev; `shown` are folders it may read."""
+        return self._mounted(root, ("chroot", str(root), *command), env or {}, shown, command)
+
+    def around(self, root: Path, *command: str, env: Mapping[str, str] | None = None) -> str:
+        """Run a program of this host that starts programs of the image in it, as dnf does."""
+        return self._mounted(root, command, env or {}, (), command)
+
+    def _mounted(
+        self,
+        root: Path,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        shown: Sequence[Path],
+        told: Sequence[str],
+    ) -> str:
         listed = "\n".join(map(str, shown))
-        return self._run(("sh", "-c", INSIDE, "sh", str(root), listed, *command), env or {}, None, command)
+        return self._run(("sh", "-c", AROUND, "sh", str(root), listed, *command), env, None, told)
 
     def _run(
         self,

@@ -1,0 +1,136 @@
+"""Images of EL and Fedora: dnf(8) of this host with --installroot, from what copycds filled or from mirrors.
+
+`filesystem` comes first and alone: it owns /proc, /sys and /dev, on which nothing may be mounted then.
+"""
+
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import DefinitionError, UnavailableError
+from core.images.pkglist import Entry, Transaction
+from drivers.images import dracut
+from drivers.images.jail import Jail
+from drivers.images.recipe import Cause, Recipe
+from drivers.services.runner import program
+
+#: What an image needs to boot over the network, whatever the lists say.
+BOOTING = (
+    "dracut", "dracut-network", "dracut-live", "curl", "dhcp-client", "iproute", "iputils", "procps-ng",
+    "tar", "cpio", "gzip", "zstd", "systemd",
+)  # fmt: skip
+URL = re.compile(r"https://[A-Za-z0-9._:/~%+-]+")
+UNKNOWN = re.compile(
+    r"(?:No match for argument|Unable to find a match|Module or Group '?):? *(\S+?)'?(?:\s|$)"
+)
+UNREACHED = ("Cannot download", "Failed to download metadata", "Curl error", "Cannot retrieve")
+
+
+@dataclass(frozen=True, slots=True)
+class Dnf:
+    """EL, its relatives, and Fedora."""
+
+    def begin(self, jail: Jail, recipe: Recipe, root: Path) -> None:
+        """Make the smallest system that boots. Raises DefinitionError."""
+        if recipe.kind.osarch != platform.machine():
+            raise DefinitionError(
+                f"an image for {recipe.kind.osarch} cannot be built on {platform.machine()}"
+            )
+        root.mkdir()
+        named = [entry.name for block in recipe.packages for entry in block.install]
+        kernel = [] if any(name.startswith("kernel") for name in named) else [usual_kernel(recipe)]
+        sources = repositories(recipe.sources)
+        jail.outside(*dnf(recipe, root, sources), "install", "filesystem")
+        jail.around(root, *dnf(recipe, root, sources), "install", *BOOTING, *kernel)
+
+    def install(self, jail: Jail, recipe: Recipe, root: Path, block: Transaction, *, other: bool) -> None:
+        """One transaction."""
+        sources = repositories(recipe.sources)
+        if other:
+            sources += other_repositories(block.install, recipe.otherpkgdir)
+        for verb, entries in (("remove", block.before), ("install", block.install), ("remove", block.after)):
+            if entries:
+                words = [*dnf(recipe, root, sources), verb, *(entry.name for entry in entries)]
+                jail.around(root, *words, env=block.environment)
+
+    def initrd(self, jail: Jail, recipe: Recipe, root: Path) -> tuple[Path, Path]:
+        """Kernel and RAM disk, below the root."""
+        release = dracut.release(root, recipe.kernel)
+        kernels = (root / f"boot/vmlinuz-{release}", root / f"lib/modules/{release}/vmlinuz")
+        kernel = next((file for file in kernels if file.is_file()), None)
+        if kernel is None:
+            raise DefinitionError(f"the image has modules of {release}, but no such kernel")
+        return kernel, dracut.build(jail, recipe, root, release)
+
+    def installed(self, root: Path) -> dict[str, str]:
+        """Every package of the image with its version."""
+        form = "%{NAME} %{VERSION}-%{RELEASE}\\n"
+        command = [program("rpm", "rpm"), "--root", str(root), "-qa", "--queryformat", form]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise UnavailableError(f"rpm cannot list the packages of the image: {done.stderr.strip()[-300:]}")
+        return dict(line.split(" ", 1) for line in sorted(done.stdout.splitlines()))
+
+    def finish(self, jail: Jail, root: Path) -> None:
+        """Nothing: what only the build needed lies beside the tree."""
+
+    def cause(self, said: str) -> Cause:
+        """What dnf complains of."""
+        if found := UNKNOWN.search(said):
+            return Cause(package=found[1])
+        if line := next((line for line in said.splitlines() if any(word in line for word in UNREACHED)), ""):
+            return Cause(sentence=f"a mirror cannot be reached: {line.strip()[:300]}")
+        return Cause()
+
+
+def dnf(recipe: Recipe, root: Path, sources: Sequence[str]) -> list[str]:
+    """The words before `install` or `remove`; nothing of this host's own configuration counts."""
+    digits = re.search(r"\d+", recipe.kind.osvers)
+    release = digits[0] if digits else ""
+    words = [program("dnf", "dnf"), "--assumeyes", f"--installroot={root}", f"--releasever={release}"]
+    words += ["--setopt=reposdir=/dev/null", "--setopt=install_weak_deps=False", "--setopt=keepcache=False"]
+    words += [f"--setopt=cachedir={root.parent / 'dnf'}", f"--setopt=logdir={root.parent}", "--nogpgcheck"]
+    for number, source in enumerate(sources):
+        words += [f"--repofrompath=serval{number},{source}", f"--enablerepo=serval{number}"]
+    return words
+
+
+def usual_kernel(recipe: Recipe) -> str:
+    """The kernel of a list that names none."""
+    return f"kernel-{recipe.kernel}" if recipe.kernel else "kernel"
+
+
+def repositories(sources: Iterable[str]) -> list[str]:
+    """URLs of the repositories: folders with repodata, or with folders that have it, and mirrors.
+
+    Packages are not checked for signatures, so a mirror must be reached by https. Raises DefinitionError.
+    """
+    found = []
+    for source in sources:
+        if URL.fullmatch(source):
+            found.append(source)
+            continue
+        top = Path(source)
+        places = [place for place in (top, *sorted(top.glob("*"))) if (place / "repodata").is_dir()]
+        if not source.startswith("/") or not places:
+            said = "it is neither a folder with repodata (or such folders in it), nor an https URL"
+            raise DefinitionError(f"pkgdir {source[:200]!r}: {said}")
+        found += [f"file://{place}" for place in places]
+    if not found:
+        raise DefinitionError("there is no repository: run copycds, or set pkgdir of the osimage")
+    return found
+
+
+def other_repositories(entries: Iterable[Entry], top: Path) -> list[str]:
+    """The repositories of otherpkgs. Raises DefinitionError for a folder that is none."""
+    found: dict[str, None] = {}
+    for entry in entries:
+        place = top / entry.folder
+        if (place / "repodata").is_dir():
+            found[f"file://{place}"] = None
+        elif entry.folder:
+            raise DefinitionError(f"{entry.place}: {place} is no repository; try: createrepo_c {place}")
+    return list(found)
