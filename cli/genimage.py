@@ -20,7 +20,7 @@ from db.images import read_image, write_image
 from db.schema import open_database
 from drivers import leases
 from drivers.images.pack import Compression, Method
-from routing import imaging
+from routing import osimages
 from routing.spread import SpreadAsk, new_job
 
 #: The queue class that builds.
@@ -28,7 +28,7 @@ BUILD = "build"
 #: xCAT's words for the compression.
 COMPRESSIONS = {**{one.value: one for one in Compression}, "pigz": Compression.GZIP}
 #: Option → attribute of the osimage that it sets.
-SETTINGS = {"interface": "nodebootif", "drivers": "netdrivers", "others": "otherifce", "kernel": "kernelver"}
+SETTINGS = {"interface": "nodebootif", "drivers": "netdrivers", "kernel": "kernelver"}
 
 
 @command
@@ -43,7 +43,6 @@ def genimage(argv: list[str], ctx: Context) -> int:
     add_usual(parser)
     parser.add_argument("-i", dest="interface", metavar="IF", help="interface that the nodes boot over")
     parser.add_argument("-n", dest="drivers", metavar="DRIVERS", help="network drivers, such as tg3,bnx2")
-    parser.add_argument("-r", dest="others", metavar="IFS", help="other interfaces of the nodes")
     parser.add_argument("-k", dest="kernel", metavar="RELEASE", help="kernel release to boot")
     parser.add_argument("--onlyinitrd", action="store_true", help="make only the RAM disk anew")
     parser.add_argument("--fresh", action="store_true", help="build anew even if no list has changed")
@@ -57,7 +56,7 @@ def genimage(argv: list[str], ctx: Context) -> int:
         name = image_name(connection, options, make=not options.dryrun)
         if given and not options.dryrun:
             write_image(connection, name, given)
-        wanted = imaging.recipe(imaging.source(connection, home, name))
+        wanted = osimages.recipe(osimages.source(connection, home, name))
     if options.dryrun:
         for number, block in enumerate((*wanted.packages, *wanted.others), 1):
             ctx.say(f"transaction {number}: {' '.join(entry.name for entry in block.install)}")
@@ -89,7 +88,7 @@ def packimage(argv: list[str], ctx: Context) -> int:
         return follow_steps(ctx, engine, known, options)
     with reading(engine) as connection:
         name = image_name(connection, options, make=False)
-        found = imaging.source(connection, home, name)
+        found = osimages.source(connection, home, name)
         found.excludes()
     if not (found.folder / "rootimg").is_dir():
         raise RequestError(f"{found.folder / 'rootimg'} is not there: run genimage {name} first")

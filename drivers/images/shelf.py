@@ -6,6 +6,7 @@ Nothing gets out of it but whole, by a rename.
 """
 
 import ctypes
+import errno
 import fcntl
 import hashlib
 import json
@@ -135,11 +136,15 @@ def clear(place: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Let two paths change places at once (renameat2(2))."""
+    """Let two paths change places at once (renameat2(2)); one after the other on NFS, which cannot."""
     call = ctypes.CDLL(None, use_errno=True).renameat2
     if call(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE):
         number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(other))
+        if number not in (errno.EINVAL, errno.ENOSYS):
+            raise OSError(number, os.strerror(number), str(other))
+        aside = one.with_name(f"{one.name}.old")
+        other.rename(aside)
+        one.rename(other)
 
 
 def with_pack(record: Record, new: Path, name: str, now: float) -> Record:

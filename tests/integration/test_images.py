@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,16 +14,22 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert
 
-from core.errors import DefinitionError, RequestError
+from core.errors import DefinitionError, RequestError, ServalError
+from core.images.pkglist import Entry, Transaction
+from core.images.sources import Kind
 from core.syncspec import Mode
 from db import events, jobs
 from db.engine import Engine, open_engine, reading, writing
 from db.home import Home, make_home
 from db.images import write_image
 from db.tables import TABLES
+from drivers.images.build import explained
+from drivers.images.debian import Debian
 from drivers.images.jail import Cancelled, Failed, Jail
+from drivers.images.recipe import Recipe
 from drivers.images.shelf import Shelf, sweep
-from routing.imaging import build_log, genimage, packimage, recipe, source
+from routing.imaging import build_log, genimage, packimage
+from routing.osimages import recipe, source
 from routing.spread import SpreadAsk, new_job
 from routing.syncing import Order
 
@@ -166,17 +173,37 @@ def test_packing(built: Builder, method: str, compression: str, name: str) -> No
 
 
 @pytest.mark.slow
-def test_an_unknown_package_is_named_with_its_line_and_the_old_image_stays(built: Builder) -> None:
+def test_a_build_that_fails_leaves_the_old_image_in_service(built: Builder) -> None:
     before = (built.folder / "rootimg").stat().st_ino
-    more = built.lists / "more.x86_64"
-    more.write_text("less\n\nno-such-package\n")
+    with writing(built.engine) as connection:
+        write_image(connection, NAME, {"pkgdir": "http://127.0.0.1:9/debian bookworm main"})
     order = built.order()
-    with pytest.raises(RequestError, match=r"more\.x86_64, line 3: there is no package no-such-package"):
+    with pytest.raises(RequestError, match=r"a mirror cannot be reached: .*127\.0\.0\.1"):
         genimage(order)
-    more.write_text(LISTS["more.x86_64"])
-    assert "Unable to locate package no-such-package" in build_log(built.home, order.job).read_text()
+    with writing(built.engine) as connection:
+        write_image(connection, NAME, {"pkgdir": ""})
+    assert "127.0.0.1" in build_log(built.home, order.job).read_text()
     assert (built.folder / "rootimg").stat().st_ino == before
     assert ".build" not in visible(built.folder)
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (
+            "E: Unable to locate package xyz",
+            "/l, line 3: there is no package xyz in the image's repositories",
+        ),
+        ("E: Package 'xyz' has no installation candidate", "/l, line 3: there is no package xyz"),
+        ("dpkg: error: No space left on device", "no space is left on the file system of rootimgdir"),
+        ("one\ntwo\n\n", "apt-get ended with status 100: two"),
+    ],
+)
+def test_what_failed_programs_say_becomes_a_sentence(said: str, sentence: str) -> None:
+    block = Transaction(install=(Entry("bash", "/l, line 1"), Entry("xyz", "/l, line 3")))
+    made = Recipe("x", Kind("debian12", "x86_64", "compute"), (block,))
+    with pytest.raises(ServalError, match=re.escape(sentence)), explained(Debian(), made):
+        raise Failed(("apt-get", "install"), 100, said)
 
 
 def test_wrong_lists_are_said_before_anything_is_done(builder: Builder) -> None:
@@ -216,7 +243,10 @@ def test_one_build_at_a_time(tmp_path: Path) -> None:
 KILLED = """
 import sys
 from pathlib import Path
+from drivers.images.build import explained
+from drivers.images.debian import Debian
 from drivers.images.jail import Jail
+from drivers.images.recipe import Recipe
 from drivers.images.shelf import Shelf
 shelf = Shelf(Path(sys.argv[1]))
 with shelf.workshop() as place, (place / "log").open("wb") as log:

@@ -1,0 +1,182 @@
+"""An osimage as the tables and its lists describe it: what genimage and packimage are given.
+
+The command reads all of it before it makes the job, so a list that cannot be read is said at once; the worker
+reads it again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import DefinitionError
+from core.images.exlist import Excludes, read_exlist
+from core.images.pkglist import Transaction, read_pkglist
+from core.images.sources import Kind, find, listed, scripts
+from core.nodeset.files import INSTALL, served
+from core.nodeset.images import PLAIN
+from core.services import settings
+from db.definitions import read_rows
+from db.engine import Connection
+from db.home import Home
+from db.images import read_image
+from db.lookup import site_values
+from drivers.images.recipe import Recipe
+
+#: What Serval ships for images.
+SHIPPED = Path(__file__).resolve().parents[1] / "deploy" / "images"
+STATUS = SHIPPED.parent / "node" / "serval-status"
+METHOD = "netboot"
+#: Attributes with files → the ending of the file that is looked for when they are not set.
+LISTS = {
+    "pkglist": "pkglist",
+    "exlist": "exlist",
+    "otherpkglist": "otherpkgs.pkglist",
+    "postinstall": "postinstall",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One osimage as the tables describe it, and where its files lie on this host."""
+
+    name: str
+    values: Mapping[str, str]
+    installdir: str
+    home: Home
+
+    @property
+    def kind(self) -> Kind:
+        """Raises DefinitionError when osvers, osarch or profile cannot be used."""
+        values = self.values
+        try:
+            return Kind(values.get("osvers", ""), values.get("osarch", ""), values.get("profile", ""))
+        except DefinitionError as error:
+            raise DefinitionError(f"osimage {self.name}: {error.message}") from error
+
+    @property
+    def folder(self) -> Path:
+        """rootimgdir on this host. Raises DefinitionError when it is not below installdir."""
+        kind = self.kind
+        usual = f"{self.installdir}/netboot/{kind.osvers}/{kind.osarch}/{kind.profile}"
+        named = self.values.get("rootimgdir") or usual
+        served(named, self.installdir, INSTALL, f"rootimgdir of osimage {self.name}")
+        return self.home.host_path(named)
+
+    def path(self, named: str) -> Path:
+        """A file that a table names: what is shipped lies where it is, everything else below the root."""
+        return Path(named) if Path(named).is_relative_to(SHIPPED) else self.home.host_path(named)
+
+    def read(self, named: str) -> str:
+        """The text of such a file."""
+        return self.path(named).read_text(encoding="utf-8")
+
+    def lists(self, attribute: str) -> tuple[str, ...]:
+        """The files of an attribute, or the one that fits where it is not set."""
+        if value := self.values.get(attribute, ""):
+            return listed(value, f"{attribute} of osimage {self.name}")
+        tops = (f"{self.installdir}/custom/netboot", str(SHIPPED / "netboot"))
+        found = find(self.kind, LISTS[attribute], tops, lambda named: self.path(named).is_file())
+        return (found,) if found else ()
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What xCAT tells scripts; lists may use them in #INCLUDE:…#."""
+        values, kind = self.values, self.kind
+        return {
+            "IMG_NAME": self.name,
+            "IMG_ARCH": kind.osarch,
+            "IMG_OSVER": kind.osvers,
+            "IMG_PROFILE": kind.profile,
+            "IMG_ROOTIMGDIR": str(self.folder),
+            "IMG_KERNELVERSION": values.get("kernelver", ""),
+            "IMG_PKGLIST": ",".join(self.lists("pkglist")),
+            "IMG_PKGDIR": values.get("pkgdir", ""),
+            "IMG_OTHERPKGLIST": ",".join(self.lists("otherpkglist")),
+            "IMG_OTHERPKGDIR": values.get("otherpkgdir", ""),
+        }
+
+    def packages(self, attribute: str, *, other: bool = False) -> tuple[Transaction, ...]:
+        """The transactions of pkglist or otherpkglist."""
+        return read_pkglist(self.lists(attribute), self.read, self.variables, other=other)
+
+    def excludes(self) -> Excludes:
+        """The exclude list."""
+        return read_exlist(self.lists("exlist"), self.read, self.variables)
+
+
+def source(connection: Connection, home: Home, name: str) -> Source:
+    """What the tables say of an osimage. Raises DefinitionError when genimage cannot make it."""
+    values = read_image(connection, name)
+    installdir = settings.trees(site_values(connection)).install
+    if values.get("provmethod", METHOD) != METHOD:
+        said = f"osimage {name} has provmethod {values['provmethod']}; genimage and packimage make {METHOD}"
+        raise DefinitionError(said)
+    return Source(name, values, installdir, home)
+
+
+def recipe(found: Source) -> Recipe:
+    """What genimage makes of it. Raises DefinitionError, naming file and line, and reads every list."""
+    values, kind = found.values, found.kind
+    packages = found.packages("pkglist")
+    if not packages:
+        names = " or ".join(list(kind.names("pkglist"))[-2:])
+        where = f"{found.installdir}/custom/netboot/{kind.distribution}"
+        raise DefinitionError(f"osimage {found.name} has no pkglist: chdef it, or put {names} into {where}")
+    scripts_ = scripts(",".join(found.lists("postinstall")), f"postinstall of osimage {found.name}")
+    if given := values.get("postinstall"):
+        scripts_ = scripts(given, f"postinstall of osimage {found.name}")
+    runnable = tuple((str(found.path(script)), *words) for script, *words in scripts_)
+    for script, *_ in runnable:
+        if not Path(script).is_file():
+            raise DefinitionError(f"postinstall of osimage {found.name}: {script} is not there")
+    kernel = values.get("kernelver", "")
+    if kernel and not PLAIN.fullmatch(kernel):
+        raise DefinitionError(f"kernelver of osimage {found.name} is {kernel[:80]!r}; it is one plain word")
+    other = values.get("otherpkgdir") or f"{found.installdir}/post/otherpkgs/{kind.osvers}/{kind.osarch}"
+    return Recipe(
+        name=found.name,
+        kind=kind,
+        packages=packages,
+        others=found.packages("otherpkglist", other=True),
+        sources=repositories(found),
+        otherpkgdir=found.home.host_path(other),
+        scripts=runnable,
+        interface=values.get("nodebootif", ""),
+        drivers=tuple(word.strip() for word in values.get("netdrivers", "").split(",") if word.strip()),
+        kernel=kernel,
+        variables=found.variables,
+        files=shipped_files(),
+    )
+
+
+def repositories(found: Source) -> tuple[str, ...]:
+    """linuximage.pkgdir: folders and mirrors; without it the folder that copycds filled, if it is there."""
+    kind = found.kind
+    named = [part.strip() for part in found.values.get("pkgdir", "").split(",") if part.strip()]
+    if not named:
+        usual = found.home.host_path(f"{found.installdir}/{kind.osvers}/{kind.osarch}")
+        filled = any(found for mark in ("dists", "repodata", "*/repodata") for found in usual.glob(mark))
+        return (str(usual),) if filled else ()
+    return tuple(str(found.home.host_path(part)) if part.startswith("/") else part for part in named)
+
+
+def shipped_files() -> dict[str, str]:
+    """What every image gets of Serval: path in the image → text."""
+    tops = {SHIPPED / "root": "", SHIPPED / "dracut": "usr/lib/dracut/modules.d"}
+    files = {"usr/lib/serval/serval-status": STATUS.read_text(encoding="utf-8")}
+    for top, below in tops.items():
+        for file in sorted(top.rglob("*")):
+            if file.is_file():
+                files[str(Path(below, file.relative_to(top)))] = file.read_text(encoding="utf-8")
+    return files
+
+
+def images(connection: Connection, home: Home) -> list[Source]:
+    """Every osimage that genimage can make."""
+    installdir = settings.trees(site_values(connection)).install
+    rows = read_rows(connection, "osimage")
+    return [
+        Source(name, values, installdir, home)
+        for name, values in rows.items()
+        if values.get("provmethod", METHOD) == METHOD
+    ]
