@@ -88,6 +88,12 @@ def test_an_image_by_dnf(repositories: Path, tmp_path: Path) -> None:
     assert (tmp_path / "image/initrd-stateless.gz").read_text() == "i\n"
     assert (tmp_path / "image/kernel").read_text() == "k\n"
     assert not list((root / "dev").iterdir()), "nothing of the build's mounts is left"
+    (tmp_path / "image/initrd-stateless.gz").unlink()
+    with (tmp_path / "log").open("ab") as log:
+        again = build(made, tmp_path / "image", Jail(log), lambda _, text: None)
+        assert again.unchanged
+        build(made, tmp_path / "image", Jail(log), lambda _, text: None, only_initrd=True)
+    assert (tmp_path / "image/initrd-stateless.gz").read_text() == "i\n"
     assert {path.name for path in (tmp_path / "image").iterdir()} == {
         "rootimg", "kernel", "initrd-stateless.gz", "image.json", ".lock",
     }  # fmt: skip
