@@ -122,9 +122,10 @@ def recipe(found: Source) -> Recipe:
         names = " or ".join(list(kind.names("pkglist"))[-2:])
         where = f"{found.installdir}/custom/netboot/{kind.distribution}"
         raise DefinitionError(f"osimage {found.name} has no pkglist: chdef it, or put {names} into {where}")
-    scripts_ = scripts(",".join(found.lists("postinstall")), f"postinstall of osimage {found.name}")
-    if given := values.get("postinstall"):
-        scripts_ = scripts(given, f"postinstall of osimage {found.name}")
+    given = values.get("postinstall", "")
+    scripts_ = scripts(given, f"postinstall of osimage {found.name}")
+    if not given:
+        scripts_ = tuple((file,) for file in found.lists("postinstall"))
     runnable = tuple((str(found.path(script)), *words) for script, *words in scripts_)
     for script, *_ in runnable:
         if not Path(script).is_file():
