@@ -92,8 +92,12 @@ class Debian:
             shown += repositories
             jail.inside(root, "apt-get", "update", env=QUIET, shown=shown)
         for verb, entries in (("purge", block.before), ("install", block.install), ("purge", block.after)):
-            if entries:
-                words = [*APT, verb, "--", *(entry.name for entry in entries)]
+            names = [entry.name for entry in entries]
+            if verb == "purge":  # what is not there need not be known to any repository
+                there = self.installed(root)
+                names = [name for name in names if name in there]
+            if names:
+                words = [*APT, verb, "--", *names]
                 jail.inside(root, *words, env={**QUIET, **block.environment}, shown=shown)
 
     def initrd(self, jail: Jail, recipe: Recipe, root: Path) -> tuple[Path, Path]:
