@@ -77,7 +77,9 @@ def configure(ctx: Context, home: Home, engine: Engine, options: argparse.Namesp
     """Write what servers must know of the networks, and have each set its DHCP server up."""
     with reading(engine) as connection:
         doc = networks_of(connection, home.mn)
-        servers = [home.mn, *([] if options.local else serving(connection, "dhcpserver"))]
+        servers = [home.mn]
+        if not options.local:
+            servers += serving(connection, "dhcpserver") + serving(connection, "proxydhcp")
     spread = SpreadAsk(
         request=ctx.request,
         command="makedhcp",

@@ -60,6 +60,8 @@ class BootDoc:
     http_port: int = 80
     #: noderes.tftpdir or site.tftpdir.
     tftpdir: str = "/tftpboot"
+    #: Another DHCP server gives its address (noderes.proxydhcp): nobody tells it its name.
+    proxy: bool = False
 
     def to_text(self) -> str:
         """As JSON, the same for equal documents."""

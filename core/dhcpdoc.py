@@ -30,6 +30,8 @@ class DhcpDoc:
     server: str = ""
     #: Members of its pool, best first: later ones answer later.
     pool: tuple[str, ...] = ()
+    #: Servers that give boot files alone (servicenode.proxydhcp) answer it: noderes.proxydhcp is yes.
+    proxy: bool = False
 
     @property
     def macs(self) -> tuple[str, ...]:

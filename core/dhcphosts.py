@@ -15,6 +15,7 @@ from core.errors import DefinitionError
 from core.fold import fold
 from core.hostsfile import by_nic, node_lines
 from core.macs import Mac, parse_macs
+from core.services.wanted import YES
 
 #: `table.column` to what holds for a node.
 Values = Mapping[str, str]
@@ -163,4 +164,9 @@ def document(
     node: str, values: Values, records: tuple[DhcpHost, ...], pool: tuple[str, ...], server: str
 ) -> DhcpDoc:
     """The document of a node. Raises DefinitionError when its loader is not known."""
-    return DhcpDoc(node, records, loader(node, values), server, pool)
+    return DhcpDoc(node, records, loader(node, values), server, pool, proxied(values))
+
+
+def proxied(values: Values) -> bool:
+    """Whether a DHCP proxy shall answer the node: noderes.proxydhcp, which is no unless it says yes."""
+    return values.get("noderes.proxydhcp", "").lower() in YES

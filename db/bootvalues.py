@@ -12,7 +12,7 @@ from db.lookup import Unreadable, Values, effective, site_values
 
 WANTED = {
     "nodetype": ["os", "arch", "profile", "provmethod"],
-    "noderes": ["servicenode", "netboot", "tftpdir", "nfsserver", "xcatmaster"],
+    "noderes": ["servicenode", "netboot", "tftpdir", "nfsserver", "xcatmaster", "proxydhcp"],
     "nodehm": ["serialport", "serialspeed", "serialflow"],
     "bootparams": ["addkcmdline"],
     "statelite": ["statemnt"],

@@ -19,7 +19,7 @@ WANTED = {
     "mac": ["mac"],
     "hosts": ["ip", "hostnames", "otherinterfaces"],
     "nics": ["nicips", "nichostnamesuffixes", "nichostnameprefixes", "nictypes", "nicaliases"],
-    "noderes": ["installnic", "primarynic", "netboot", "tftpserver", "xcatmaster"],
+    "noderes": ["installnic", "primarynic", "netboot", "tftpserver", "xcatmaster", "proxydhcp"],
 }
 #: Names to addresses, for those that resolve: drivers.resolve.Resolver.addresses.
 Resolve = Callable[[Collection[str]], Mapping[str, str]]

@@ -58,7 +58,8 @@ def _nginx(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
     return replace(described, prepare=partial(write_sample, tftp))
 
 
-def _dhcp(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
+def _dhcp(tables: HostTables, asked: Sequence[Wanted]) -> Daemon:
+    """Addresses and boot files, or boot files alone."""
     own = read_networks()
     attached = [(one.interface, one.network) for one in own]
     return dnsmasqd.daemon(
@@ -66,6 +67,7 @@ def _dhcp(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
             folder=tables.folder(dnsmasqd.DHCP),
             addresses=tuple((one.interface, str(one.address)) for one in own),
             dhcp=plan(tables.networks or NetworksDoc(), tables.home.name, attached),
+            proxy=all(one.service is Service.PROXY_DHCP for one in asked),
             http_port=settings.trees(tables.site).http_port,
         ),
         _tries(tables),
@@ -157,7 +159,7 @@ DAEMONS = (
     Part("chronyd", (Service.NTP,), _chrony),
     Part("conserver", (Service.CONSOLES,), _conserver),
     Part(dnsmasqd.NAMES, (Service.NAMES, Service.TFTP), _dnsmasq),
-    Part(dnsmasqd.DHCP, (Service.DHCP,), _dhcp),
+    Part(dnsmasqd.DHCP, (Service.DHCP, Service.PROXY_DHCP), _dhcp),
     Part("nginx", (Service.NFS,), _nginx),
     Part("ganesha", (Service.NFS,), _ganesha),
 )

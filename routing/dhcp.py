@@ -64,9 +64,11 @@ def plan(connection: Connection, nodes: Sequence[str], home: Home, resolve: Reso
     docs, bad = dhcp_docs(connection, list(pools), pools, resolve)
     made = Plan(also=others(connection, home.mn), hopeless=dict(known.hopeless) | bad)
     able = [*serving(connection, "dhcpserver"), home.mn]
+    proxies = serving(connection, "proxydhcp")
     having = dhcp_members(connection, pools, home.mn)
     for node, doc in docs.items():
-        ready = tuple(name for name in pools[node] if any(same_host(name, one) for one in able))
+        answering = [*able, *proxies] if doc.proxy else able
+        ready = tuple(name for name in pools[node] if any(same_host(name, one) for one in answering))
         if ready:
             made.pools[node] = ready
             made.entries[node] = having[node], doc.to_text()
@@ -99,4 +101,7 @@ def write(connection: Connection, made: Plan, gone: Sequence[str] = ()) -> None:
 def unserved(pool: Sequence[str]) -> str:
     """The sentence about a node whose pool serves no DHCP."""
     names = ",".join(pool)
-    return f"none of its service nodes {names} serves DHCP: chdef {names} setupdhcp=1, then makedhcp -n"
+    return (
+        f"none of its service nodes {names} serves DHCP: chdef {names} setupdhcp=1, then makedhcp -n; or, "
+        "where others give the addresses, setupproxydhcp=1 with supportproxydhcp=yes of the node"
+    )

@@ -106,13 +106,14 @@ def monitored_by(connection: Connection, names: Collection[str]) -> list[str]:
 #: Services that cannot run without something to serve.
 EMPTY = {
     Service.DHCP: "the networks are not known yet; on the management node run: makedhcp -n",
+    Service.PROXY_DHCP: "the networks are not known yet; on the management node run: makedhcp -n",
     Service.CONSOLES: "no node has its console here; set nodehm.cons and nodehm.conserver",
 }
 
 
 def _possible(one: Wanted, networks: bool, consoles: bool) -> Wanted:
     """A service without anything to serve is refused; others of the same daemon go on."""
-    served = {Service.DHCP: networks, Service.CONSOLES: consoles}
+    served = {Service.DHCP: networks, Service.PROXY_DHCP: networks, Service.CONSOLES: consoles}
     if not one.on or one.refusal or served.get(one.service, True):
         return one
     return replace(one, refusal=EMPTY[one.service])

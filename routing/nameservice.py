@@ -22,7 +22,7 @@ from routing.syncing import Hand, Order, note
 
 #: servicenode.nameserver of a service node that holds the records itself.
 SECONDARY = ("2",)
-SET_UP = services.hand(frozenset({Service.NAMES, Service.DHCP}))
+SET_UP = services.hand(frozenset({Service.NAMES, Service.DHCP, Service.PROXY_DHCP}))
 
 
 def name_servers(connection: Connection, mn: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from core.bootdoc import BootDoc, Loader, Way
-from core.dhcphosts import LOADERS
+from core.dhcphosts import LOADERS, proxied
 from core.errors import DefinitionError
 from core.nodeset import cmdline
 from core.nodeset.cmdline import NODE, Place
@@ -125,7 +125,9 @@ def _genesis(word: Word, arch: str, rest: str, node: Values, place: Place, find:
 def _document(state: str, way: Way, arch: str, node: Values, place: Place) -> BootDoc:
     loader = _loader(node, arch)
     tftpdir = node.get("noderes.tftpdir") or place.tftpdir
-    return BootDoc("", state, way, loader, arch, http_port=place.http_port, tftpdir=tftpdir)
+    return BootDoc(
+        "", state, way, loader, arch, http_port=place.http_port, tftpdir=tftpdir, proxy=proxied(node)
+    )
 
 
 def _loader(node: Values, arch: str) -> Loader:

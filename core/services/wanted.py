@@ -5,7 +5,7 @@ Serval switched on.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 YES = frozenset({"1", "yes", "y", "enable"})
@@ -34,7 +34,6 @@ TWO = frozenset({Service.NAMES, Service.CONSOLES})
 #: What is refused.
 NOT_THERE = {
     Service.NIM: "NIM installs AIX, which Serval does not; set setupnim=0",
-    Service.PROXY_DHCP: "there is no DHCP proxy yet; set setupproxydhcp=0, or let setupdhcp=1 serve",
 }
 
 
@@ -69,7 +68,16 @@ class Result:
 
 def read(row: Mapping[str, str]) -> list[Wanted]:
     """Every service with what the row says of it; `row` is column → value of one service node."""
-    return [_one(service, row.get(service.value, "").strip()) for service in Service]
+    found = [_one(service, row.get(service.value, "").strip()) for service in Service]
+    if any(one.on and one.service is Service.DHCP for one in found):
+        found = [_beside_dhcp(one) if one.service is Service.PROXY_DHCP else one for one in found]
+    return found
+
+
+def _beside_dhcp(proxy: Wanted) -> Wanted:
+    """A proxy is for networks whose addresses another host gives."""
+    said = "setupdhcp=1 gives this host's nodes address and boot file; set setupproxydhcp=0"
+    return replace(proxy, refusal=proxy.refusal or said) if proxy.on else proxy
 
 
 def _one(service: Service, value: str) -> Wanted:

@@ -66,7 +66,7 @@ noderes = node_table(
     nimserver="Not used on Linux; kept for dumps of older sites.",
     routenames="Comma separated rows of the routes table to set on the node.",
     nameservers="Name servers of the node; <xcatmaster> is its service node.",
-    proxydhcp="yes when the node's boot loader may ask a DHCP proxy, else no.",
+    proxydhcp="yes: a service node with proxydhcp tells it its boot file, another server its address.",
     syslog="ignore leaves the node's syslog as it is.",
 )
 
@@ -85,7 +85,7 @@ servicenode = node_table(
     nimserver="Not used on Linux; kept for dumps of older sites.",
     ipforward="IP forwarding between the service node's networks.",
     dhcpinterfaces="Interfaces that DHCP answers on; overrides site.dhcpinterfaces for this host.",
-    proxydhcp="DHCP proxy for boot loaders.",
+    proxydhcp="Boot files for nodes whose addresses another DHCP server gives.",
 )
 
 postscripts = node_table(

@@ -37,6 +37,12 @@ def dhcp_boot_files(loader: Loader) -> dict[int, str]:
     return dict(LOADERS[loader].clients)
 
 
+def script_by_mac(loader: Loader) -> str | None:
+    """What iPXE finds below `http://SERVER:PORT/` when nobody told it its name (`BootDoc.proxy`)."""
+    script = LOADERS[loader].script
+    return script("01-${netX/mac:hexhyp}") if script else None
+
+
 def script_of(loader: Loader, node: str, http_port: int = 80, server: str = "${next-server}") -> str | None:
     """What DHCP names as boot file to a client that already is iPXE (option 77 `iPXE`), on any firmware.
 

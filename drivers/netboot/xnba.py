@@ -6,6 +6,8 @@ https://ipxe.org/scripting. DHCP tells a node its name (option 12), by which it 
 the words `||`, `&&`, `;` and `#…` mean something, so a kernel argument cannot be one of them.
 """
 
+import re
+
 from core.bootdoc import BootDoc, Way
 from core.errors import NodeError
 from drivers.netboot import words
@@ -23,6 +25,14 @@ _FOLDER = "xcat/xnba/nodes"
 _BOOTIF = "BOOTIF=01-${netX/mac:hexhyp}"
 _SEPARATORS = frozenset({"||", "&&", ";"})
 
+_MAC_NAME = re.compile("01(-[0-9a-f]{2}){6}")
+
+#: For a machine whose DHCP server is not ours: what ours would have told. The other server may name itself.
+_NAME = """\
+set hostname {node}
+isset ${{proxydhcp/next-server}} && set next-server ${{proxydhcp/next-server}} ||
+chain --replace --autofree http://${{next-server}}:{port}/{script}
+"""
 #: UEFI goes on to its next boot device only after an error; a BIOS after any end.
 _LOCAL = """\
 iseq ${platform} efi && exit 1 || exit
@@ -57,10 +67,14 @@ def script_path(node: str) -> str:
 def _render(doc: BootDoc) -> dict[str, str]:
     if doc.node.endswith(".uefi"):
         raise NodeError(f"{doc.node} cannot boot with xnba: NODE.uefi is the UEFI file of another node")
+    if _MAC_NAME.fullmatch(doc.node):
+        raise NodeError(f"{doc.node} cannot boot with xnba: the file of a MAC address has such a name")
     words.refuse(doc, "iPXE", "${")
     body = {Way.LOCAL: _LOCAL, Way.POWEROFF: _POWEROFF}.get(doc.way) or _image(doc)
     text = f"#!ipxe\n#{doc.state}\n{MARK}\n{body}"
-    return {f"{_FOLDER}/{doc.node}": text, f"{_FOLDER}/{doc.node}.uefi": text}
+    name = f"#!ipxe\n{MARK}\n{_NAME.format(node=doc.node, port=doc.http_port, script=script_path(doc.node))}"
+    proxied = {f"{_FOLDER}/{mac}": name for mac in words.mac_names(doc)} if doc.proxy else {}
+    return {f"{_FOLDER}/{doc.node}": text, f"{_FOLDER}/{doc.node}.uefi": text, **proxied}
 
 
 def _image(doc: BootDoc) -> str:

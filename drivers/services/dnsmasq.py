@@ -22,7 +22,8 @@ from core.dhcpplan import NO_BOOT, DhcpPlan, Subnet
 from core.errors import RequestError, UnavailableError
 from core.netdoc import SELF
 from drivers.files import write_whole
-from drivers.services.dnsmasqboot import boot_options
+from drivers.services.dhcpprobe import NOBODY
+from drivers.services.dnsmasqboot import boot_options, proxy_boot
 from drivers.services.dnsmasqvalue import value
 
 HOSTS = "dhcp.hosts"
@@ -43,6 +44,8 @@ CACHED_NAMES = 10_000
 #: Tag of nodes for which this host is not the first member. dnsmasq knows one delay for all of them, so the
 #: second and the third member answer at the same time.
 LATER = "later"
+#: Tag of nodes that a proxy answers.
+PROXIED = "proxied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class DnsmasqSettings:
     interfaces: tuple[str, ...] = ()
     #: core.dhcpplan.plan() of this host (servicenode.dhcpserver).
     dhcp: DhcpPlan | None = None
+    #: With `dhcp`: it gives boot files and no addresses (servicenode.proxydhcp).
+    proxy: bool = False
     #: site.tftpdir (servicenode.tftpserver).
     tftp_root: str = ""
     #: servicenode.nameserver: 1 has `servers` alone, 2 and the management node `records` too.
@@ -127,7 +132,7 @@ def render_dnsmasq(settings: DnsmasqSettings) -> str:
     else:
         lines += _dns(settings, settings.dns)
     if settings.dhcp is not None:
-        lines += _dhcp(settings, settings.dhcp)
+        lines += (_proxy if settings.proxy else _dhcp)(settings, settings.dhcp)
     if settings.tftp_root:
         lines += ["enable-tftp", f"tftp-root={value(settings.tftp_root)}", "tftp-no-fail"]
     return "".join(f"{line}\n" for line in lines)
@@ -158,24 +163,44 @@ def _dns(settings: DnsmasqSettings, dns: Dns) -> Iterator[str]:
             yield f"local=/{value(domain)}/"
 
 
+def _records(settings: DnsmasqSettings, dhcp: DhcpPlan) -> Iterator[str]:
+    """What addresses and boot files need alike."""
+    yield f"dhcp-leasefile={value(str(settings.folder / LEASES))}"
+    yield f"dhcp-hostsfile={value(str(settings.folder / HOSTS))}"
+    yield f"dhcp-hostsdir={value(str(settings.folder / MORE_HOSTS))}"
+    for interface in sorted(dhcp.no_boot):
+        yield f"tag-if=set:{NO_BOOT},tag:{value(interface)}"
+    if dhcp.reply_delay_s:
+        yield f"dhcp-reply-delay=tag:{LATER},{dhcp.reply_delay_s}"
+
+
+def _proxy(settings: DnsmasqSettings, dhcp: DhcpPlan) -> Iterator[str]:
+    yield from _records(settings, dhcp)
+    yield from proxy_boot(settings.http_port, first_addresses(settings))
+    # What asks for the health check is answered too.
+    yield f"dhcp-host={NOBODY},set:{PROXIED}"
+    yield f"dhcp-ignore=tag:!{PROXIED}"
+    for subnet in dhcp.subnets:
+        if not subnet.told.remote:
+            yield f"dhcp-range={subnet.network.network_address},proxy,{subnet.network.netmask}"
+
+
+def first_addresses(settings: DnsmasqSettings) -> dict[str, str]:
+    """This host's first address on each interface."""
+    return dict(reversed(settings.addresses))
+
+
 def _dhcp(settings: DnsmasqSettings, dhcp: DhcpPlan) -> Iterator[str]:
-    folder = settings.folder
-    yield f"dhcp-leasefile={value(str(folder / LEASES))}"
+    yield from _records(settings, dhcp)
     yield f"dhcp-lease-max={MOST_LEASES}"
-    yield f"dhcp-hostsfile={value(str(folder / HOSTS))}"
-    yield f"dhcp-hostsdir={value(str(folder / MORE_HOSTS))}"
-    yield f"dhcp-optsfile={value(str(folder / OPTIONS))}"
+    yield f"dhcp-optsfile={value(str(settings.folder / OPTIONS))}"
     # A ping before each new lease takes 3 s, one after the other. Authoritative: it takes over the leases of
     # a pool member that is dead.
     yield from ("no-ping", "dhcp-authoritative", "dhcp-no-override", "dhcp-ignore-names")
-    yield from boot_options(settings.http_port, dict(reversed(settings.addresses)))
-    for interface in sorted(dhcp.no_boot):
-        yield f"tag-if=set:{NO_BOOT},tag:{value(interface)}"
+    yield from boot_options(settings.http_port, first_addresses(settings))
     yield from _of_others([address for _, address in settings.addresses])
     if dhcp.place:
         yield f"tag-if=set:{LATER},tag:!known"
-    if dhcp.reply_delay_s:
-        yield f"dhcp-reply-delay=tag:{LATER},{dhcp.reply_delay_s}"
     for number, subnet in enumerate(dhcp.subnets):
         yield from _subnet(f"net{number}", subnet, dhcp.lease_s)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from core.bootdoc import Loader
 from core.dhcpplan import NO_BOOT
 from drivers.netboot.loader import BIOS, HTTP_CLIENTS
-from drivers.netboot.loaders import dhcp_boot_files, script_of
+from drivers.netboot.loaders import dhcp_boot_files, script_by_mac, script_of
 from drivers.services.dnsmasqvalue import value
 
 BOOT_FILE = "option:bootfile-name"
@@ -47,6 +47,24 @@ def boot_options(http_port: int, addresses: Mapping[str, str]) -> Iterator[str]:
                 )
         if script:
             yield option([loader, "ipxe", f"!{NO_BOOT}"], BOOT_FILE, script)
+
+
+def proxy_boot(http_port: int, addresses: Mapping[str, str]) -> Iterator[str]:
+    """The lines of a server that gives boot files alone (PXE 2.1, section 2.2): others give the addresses.
+
+    Nobody tells iPXE its host name then, so it asks for the script of its MAC address.
+    """
+    yield from IPXE
+    yield from architectures()
+    for loader in Loader:
+        script = script_by_mac(loader)
+        plain = f"tag:!ipxe,tag:!{NO_BOOT}" if script else f"tag:!{NO_BOOT}"
+        for arch, file in dhcp_boot_files(loader).items():
+            if arch not in HTTP_CLIENTS:
+                yield f"pxe-service=tag:{loader},tag:arch{arch},{plain},{arch},{loader},{value(file)}"
+        for interface, address in addresses.items() if script else ():
+            url = value(f"http://{address}:{http_port}/{script}")
+            yield f"dhcp-boot=tag:{value(interface)},tag:{loader},tag:ipxe,tag:!{NO_BOOT},{url},,{address}"
 
 
 def architectures() -> Iterator[str]:

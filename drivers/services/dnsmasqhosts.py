@@ -25,7 +25,7 @@ from core.dhcpplan import same_host
 from core.errors import RequestError
 from core.wanted import Change
 from drivers.files import write_whole
-from drivers.services.dnsmasq import HOSTS, LATER, MORE_HOSTS, OPTIONS, prepare
+from drivers.services.dnsmasq import HOSTS, LATER, MORE_HOSTS, OPTIONS, PROXIED, prepare
 from drivers.services.dnsmasqvalue import value
 
 STATE = "dhcp.json"
@@ -164,6 +164,7 @@ def _lines(doc: DhcpDoc, tags: list[str]) -> Iterator[str]:
         words = [*(host.mac for host in sharing), *tags]
         if place == 0:
             words += [f"set:{doc.loader}"] if doc.loader else []
+            words += [f"set:{PROXIED}"] if doc.loader and doc.proxy else []
             words += [f"set:{_tag(doc.server)}"] if doc.server else []
         yield ",".join(value(word) for word in [*words, ip, *([name] if HOST_NAME.fullmatch(name) else [])])
 

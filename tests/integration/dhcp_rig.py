@@ -19,6 +19,7 @@ from core.dhcpdoc import DhcpDoc
 from core.dhcpplan import plan
 from core.netdoc import NetworksDoc
 from core.wanted import Change
+from drivers.services.dhcpprobe import PROXY_PORT, SERVER_PORT
 from drivers.services.dhcprelease import release_leases
 from drivers.services.dnsmasq import (
     CONFIG,
@@ -73,6 +74,8 @@ class Answer:
     server: str
     next_server: str
     options: Mapping[int, bytes]
+    #: The header's field, where a proxy names the boot file.
+    file: str = ""
 
     def text(self, code: int) -> str:
         """An option that is text."""
@@ -104,6 +107,7 @@ def parse(packet: bytes) -> Answer:
         str(IPv4Address(told[54])),
         str(IPv4Address(fields[9])),
         told,
+        fields[13].rstrip(b"\0").decode(),
     )
 
 
@@ -125,9 +129,9 @@ class Client:
         """Close the socket."""
         self._socket.close()
 
-    def offers(self, mac: str, wait_s: float = 0.3, most: int = 9) -> list[Answer]:
+    def offers(self, mac: str, wait_s: float = 0.3, most: int = 9, **more: bytes) -> list[Answer]:
         """Every offer that comes within the time, in order, up to so many."""
-        return self._collect(self._send(mac, DISCOVER, {}, {}), wait_s, most)
+        return self._collect(self._send(mac, DISCOVER, {}, more), wait_s, most)
 
     def offer(self, mac: str, **more: bytes) -> Answer:
         """The first offer; `more` are options `o93=…`. Raises TimeoutError."""
@@ -136,6 +140,10 @@ class Client:
     def lease(self, mac: str, **more: bytes) -> Answer:
         """Ask, take the first offer, and return the acknowledgement."""
         return self.take(mac, self.offer(mac, **more))
+
+    def proxy(self, mac: str, own: str, server: str, **more: bytes) -> Answer:
+        """What a proxy answers on its own port to who has an address. Raises TimeoutError."""
+        return self._first(self._send(mac, REQUEST, {}, more, (server, PROXY_PORT), own), 5.0)
 
     def take(self, mac: str, offer: Answer) -> Answer:
         """Take an offer."""
@@ -149,13 +157,23 @@ class Client:
         told = {50: IPv4Address(offer.ip).packed, 54: IPv4Address(offer.server).packed}
         return self._send(mac, REQUEST, told, {})
 
-    def _send(self, mac: str, kind: int, told: dict[int, bytes], more: Mapping[str, bytes]) -> int:
+    def _send(
+        self,
+        mac: str,
+        kind: int,
+        told: dict[int, bytes],
+        more: Mapping[str, bytes],
+        to: tuple[str, int] = ("255.255.255.255", SERVER_PORT),
+        own: str = "0.0.0.0",
+    ) -> int:
         xid, none = secrets.randbits(32), bytes(4)
         chaddr = bytes.fromhex(mac.replace(":", ""))
-        head = HEADER.pack(1, 1, 6, 0, xid, 0, BROADCAST, none, none, none, none, chaddr, b"", b"")
+        head = HEADER.pack(
+            1, 1, 6, 0, xid, 0, BROADCAST, IPv4Address(own).packed, none, none, none, chaddr, b"", b""
+        )
         told = {53: bytes((kind,)), 55: WANTED, **told, **{int(key[1:]): one for key, one in more.items()}}
         options = b"".join(bytes((code, len(one))) + one for code, one in told.items())
-        self._socket.sendto(head + COOKIE + options + b"\xff", ("255.255.255.255", 67))
+        self._socket.sendto(head + COOKIE + options + b"\xff", to)
         return xid
 
     def _first(self, xid: int, wait_s: float) -> Answer:
@@ -189,6 +207,7 @@ class Server:
     doc: NetworksDoc
     dns: Dns | None = None
     tftp_root: str = ""
+    proxy: bool = False
     told: int = 0
     process: subprocess.Popen[bytes] | None = None
     keeper: DhcpKeeper = field(init=False)
@@ -208,7 +227,9 @@ class Server:
         """What its dnsmasq shall do."""
         told = plan(self.doc, self.name, [(BRIDGE, self.network)])
         own = ((BRIDGE, self.address.partition("/")[0]),)
-        return DnsmasqSettings(self.folder, (BRIDGE,), told, self.tftp_root, self.dns, addresses=own)
+        return DnsmasqSettings(
+            self.folder, (BRIDGE,), told, self.proxy, self.tftp_root, self.dns, addresses=own
+        )
 
     def start(self) -> None:
         """Start dnsmasq, which must like its configuration, and wait until it serves."""

@@ -93,6 +93,20 @@ def test_a_record_goes_to_the_pool_and_to_who_must_know_it(shell: Shell) -> None
     assert members(shell, "n1") == ("sn1", "sn2", "sn3")
 
 
+def test_a_proxy_answers_only_who_says_yes(shell: Shell) -> None:
+    shell.ok("chdef sn1,sn2,sn3 setupdhcp=0 setupproxydhcp=1")
+    shell.ok("chdef n1 supportproxydhcp=yes")
+    _, bad = job(shell, "makedhcp n1,n2")
+    assert set(bad) == {"n2"}
+    assert "setupproxydhcp=1 with supportproxydhcp=yes" in bad["n2"]
+    found = document(shell, "n1")
+    assert found is not None
+    assert (found.proxy, found.pool, members(shell, "n1")) == (True, ("sn1", "sn2"), ("sn1", "sn2"))
+    shell.ok("chdef n1 supportproxydhcp=0")
+    _, bad = job(shell, "makedhcp n1")
+    assert set(bad) == {"n1"}
+
+
 def test_records_are_shown_and_taken_away(shell: Shell) -> None:
     shell.ok("makedhcp -a --no-wait")
     assert shell.ok("makedhcp -q n1") == "n1: ip-address = 10.0.1.1, hardware-address = 52:54:00:00:00:01\n"

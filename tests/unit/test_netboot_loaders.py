@@ -56,6 +56,16 @@ def test_xnba_files_have_the_names_of_xcat() -> None:
     ]
 
 
+def test_xnba_learns_its_name_by_its_mac_address_where_dhcp_does_not_tell_it() -> None:
+    files = render(replace(IMAGE, proxy=True))
+    assert list(files)[2:] == [f"xcat/xnba/nodes/01-52-54-00-00-00-0{last}" for last in (1, 2)]
+    text = files["xcat/xnba/nodes/01-52-54-00-00-00-02"]
+    assert text.startswith(f"#!ipxe\n{MARK}\nset hostname n1\n")
+    assert text.endswith("chain --replace --autofree http://${next-server}:80/tftpboot/xcat/xnba/nodes/n1\n")
+    with pytest.raises(NodeError, match="a MAC address has such a name"):
+        render(replace(IMAGE, node="01-52-54-00-00-00-02"))
+
+
 def test_grub2_finds_its_file_by_mac_and_address() -> None:
     assert list(render(replace(IMAGE, loader=Loader.GRUB2))) == [
         "boot/grub2/n1",

@@ -49,6 +49,14 @@ def test_two_means_something_for_few_services_and_aix_for_none() -> None:
     assert not asked(read({"nameserver": "0", "dhcpinterfaces": "eth0"}))
 
 
+def test_who_gives_addresses_is_no_proxy_besides() -> None:
+    found = {one.service: one for one in read({"dhcpserver": "1", "proxydhcp": "1"})}
+    assert "set setupproxydhcp=0" in found[Service.PROXY_DHCP].refusal
+    assert not found[Service.DHCP].refusal
+    (alone,) = (one for one in read({"dhcpserver": "0", "proxydhcp": "1"}) if one.on)
+    assert (alone.service, alone.refusal) == (Service.PROXY_DHCP, "")
+
+
 @given(st.text())
 def test_no_value_reaches_a_configuration_with_more_than_one_word(text: str) -> None:
     for check in (settings.host, settings.path):
