@@ -96,6 +96,21 @@ def test_tftp_and_dns_are_one_daemon_and_dhcp_another(sn: Sn) -> None:
 
 
 @in_own_network
+def test_a_proxy_stands_where_the_dhcp_server_stood(sn: Sn) -> None:
+    wire("eth1", "10.7.0.1/24")
+    sn.networks(NETWORKS)
+    sn.tables({}, dhcpserver="1", proxydhcp="1")
+    told = sn.told()
+    assert told["dhcpserver"] == ("ok", "dnsmasq-dhcp started")
+    assert (told["proxydhcp"][0], "set setupproxydhcp=0" in told["proxydhcp"][1]) == ("failed", True)
+    sn.tables({}, proxydhcp="yes")
+    assert sn.told()["proxydhcp"] == ("ok", "dnsmasq-dhcp restarted")
+    assert sn.told()["proxydhcp"] == ("ok", "dnsmasq-dhcp unchanged")
+    sn.tables({}, proxydhcp="no")
+    assert (sn.told()["proxydhcp"][0], sn.pid("dnsmasq-dhcp")) == ("off", 0)
+
+
+@in_own_network
 def test_conserver_has_the_consoles_of_its_nodes(sn: Sn) -> None:
     sn.tables({"consoleondemand": "yes"}, conserver="1")
     assert "no node has its console here" in sn.told()["conserver"][1]
