@@ -113,9 +113,9 @@ class Served:
         )
 
     def begin(self, line: str) -> subprocess.Popen[str]:
-        """Start a command and go on."""
+        """Start a command and go on; in a process group of its own, or Ctrl-Z could not stop it."""
         return subprocess.Popen(
-            argv(line), env=self.env, cwd=ROOT, text=True,
+            argv(line), env=self.env, cwd=ROOT, text=True, process_group=0,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 

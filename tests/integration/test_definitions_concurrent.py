@@ -6,7 +6,8 @@ from pathlib import Path
 
 from commands import Shell
 
-WRITERS = 20
+#: Each waits for all others, at most ten seconds.
+WRITERS = 12
 ROUNDS = 2
 
 

@@ -173,6 +173,7 @@ def test_ctrl_c_goes_there(rig: SnRig, warm: bool) -> None:
 
 @pytest.mark.parametrize("warm", [True, False])
 def test_ctrl_z_stops_it_and_it_goes_on(rig: SnRig, warm: bool) -> None:
+    rig.box.control.power("all", True)
     rig.box.control.faults("127.1.0.2", silent=True)
     before = newest(rig)
     same = Served(rig.sn.home, {} if warm else {"SERVAL_SERVER": f"localhost:{rig.port}"})
@@ -207,6 +208,7 @@ def test_a_terminal_is_a_terminal_there(rig: SnRig) -> None:
 
 def test_a_killed_relay_does_not_make_a_second_job(rig: SnRig) -> None:
     """The connection is lost in the middle; asked again with its request id it is the same job."""
+    rig.box.control.power("all", True)
     rig.box.control.faults("127.1.0.2", silent=True)
     before = newest(rig)
     process = rig.sn.begin("rpower n1,n2 stat")
