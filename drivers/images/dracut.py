@@ -16,7 +16,7 @@ MODULES = ("network-legacy", "serval")
 #: What no diskless node needs. systemd would read root= before our module has translated imgurl=.
 OMIT = (
     "systemd dracut-systemd systemd-initrd systemd-networkd plymouth crypt lvm mdraid dmraid multipath "
-    "iscsi nbd btrfs resume drm i18n pcsc tpm2-tss bluetooth kernel-modules kernel-modules-extra nvdimm"
+    "iscsi nbd btrfs resume drm i18n pcsc tpm2-tss bluetooth"
 )
 FILE_SYSTEMS = "squashfs overlay"
 ALWAYS = ("virtio_net", "virtio_pci", "e1000e")
