@@ -13,7 +13,11 @@ from db import schema
 from db.engine import open_engine
 
 #: Network namespaces are for root. On a laptop the others are tested; CI fails instead.
-collect_ignore = [] if os.geteuid() == 0 or os.environ.get("CI") else ["test_images.py", "test_images_dnf.py", "test_services.py"]
+collect_ignore = (
+    []
+    if os.geteuid() == 0 or os.environ.get("CI")
+    else ["test_images.py", "test_images_dnf.py", "test_services.py"]
+)
 
 _numbers = itertools.count(1)
 
