@@ -3,20 +3,18 @@
 import argparse
 import json
 import time
-from contextlib import suppress
+from functools import partial
 
 from cli.arguments import Parser, command
 from cli.context import Context
-from cli.follow import Follower, Options
 from cli.noderange import node_list
 from cli.nodesetstat import stat, states_of
-from cli.power import asked_before, broker, ring, wait
-from core.errors import RequestError, UnavailableError
+from cli.power import asked_before, ring, submit_and_follow, wait
+from core.errors import RequestError
 from core.nodeset.words import USAGE, parse
 from db.engine import Engine, reading, writing
 from db.home import Home, open_home
 from db.schema import open_database
-from drivers import leases, wake
 from routing import nodeset as rules
 from routing.nodeset import Plan
 
@@ -69,28 +67,15 @@ def nodeset(argv: list[str], ctx: Context) -> int:
         made = rules.plan(connection, chain, nodes, home)
     if options.plan:
         return print_plan(ctx, made, options.json)
-    return submit_and_follow(ctx, home, engine, made, options)
+    return submit_and_follow(ctx, home, engine, partial(submit, ctx, engine, made, options), options)
 
 
-def submit_and_follow(
-    ctx: Context, home: Home, engine: Engine, made: Plan, options: argparse.Namespace
-) -> int:
-    """Write the plan and its job, wake the supervisor and follow; nothing is written without Redis."""
-    redis = leases.connect(broker(home))
-    leases.read(redis)
+def submit(ctx: Context, engine: Engine, made: Plan, options: argparse.Namespace) -> int:
+    """Write the plan and its job; the job's number."""
     label = f"nodeset {options.noderange} {options.state}"
     named = {"request": ctx.request, "label": label, "who": ctx.who}
-    try:
-        with writing(engine) as connection:
-            number = rules.enter(connection, made, time.time(), supersede=options.supersede, **named)
-        with suppress(UnavailableError):
-            wake.ring(redis)
-        return wait(ctx, engine, number, options)
-    except KeyboardInterrupt:
-        known = asked_before(engine, ctx.request)
-        if known is None:
-            raise  # nothing was written, so there is nothing to say
-        return Follower(ctx, engine, known, Options()).leave()
+    with writing(engine) as connection:
+        return rules.enter(connection, made, time.time(), supersede=options.supersede, **named)
 
 
 def print_plan(ctx: Context, made: Plan, as_json: bool) -> int:

@@ -2,7 +2,9 @@
 
 import argparse
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from cli.arguments import Parser, command
 from cli.context import Context
@@ -17,7 +19,6 @@ from core.site import number
 from db import jobs
 from db.engine import Connection, Engine, reading
 from db.home import Home, open_home
-from db.jobs import NewJob
 from db.lookup import site_values
 from db.schema import open_database
 from drivers import leases, wake
@@ -105,7 +106,8 @@ def ask(ctx: Context, options: argparse.Namespace, name: str, what: Action | Boo
             confirm(ctx, connection, options, what, nodes)
     if options.plan:
         return print_plan(ctx, broker(home), job, options.json)
-    return submit_and_follow(ctx, home, engine, job, options)
+    submit = partial(jobs.submit, engine, job, time.time(), supersede=options.supersede)
+    return submit_and_follow(ctx, home, engine, submit, options)
 
 
 def asked_before(engine: Engine, request: str) -> int | None:
@@ -116,18 +118,18 @@ def asked_before(engine: Engine, request: str) -> int | None:
 
 
 def submit_and_follow(
-    ctx: Context, home: Home, engine: Engine, job: NewJob, options: argparse.Namespace
+    ctx: Context, home: Home, engine: Engine, submit: Callable[[], int], options: argparse.Namespace
 ) -> int:
-    """Write the job, wake the supervisor and follow it; nothing is written when Redis does not answer."""
+    """Let the job be written, wake the supervisor and follow it; nothing is written without Redis."""
     redis = leases.connect(broker(home))
     leases.read(redis)
     try:
-        number_ = jobs.submit(engine, job, time.time(), supersede=options.supersede)
+        number_ = submit()
         with suppress(UnavailableError):
             wake.ring(redis)
         return wait(ctx, engine, number_, options)
     except KeyboardInterrupt:
-        known = asked_before(engine, job.request)
+        known = asked_before(engine, ctx.request)
         if known is None:
             raise  # nothing was written, so there is nothing to say
         return Follower(ctx, engine, known, Options()).leave()

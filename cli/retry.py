@@ -1,5 +1,8 @@
 """`serval retry ID`: the same command again, for the nodes that it failed on."""
 
+import time
+from functools import partial
+
 from cli.arguments import Parser, command
 from cli.columns import counted
 from cli.context import Context
@@ -59,7 +62,8 @@ def retry(argv: list[str], ctx: Context) -> int:
             confirm(ctx, connection, options, what, nodes)
     if options.plan:
         return print_plan(ctx, broker(home), job, options.json)
-    status = submit_and_follow(ctx, home, engine, job, options)
+    submit = partial(jobs.submit, engine, job, time.time(), supersede=options.supersede)
+    status = submit_and_follow(ctx, home, engine, submit, options)
     return status or int(len(nodes) < len(failed))
 
 

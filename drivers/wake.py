@@ -3,9 +3,13 @@
 Nothing is carried by it and nothing is lost when Redis is down: the database is looked at anyway.
 """
 
+from collections.abc import Callable
+from contextlib import suppress
+
 from redis import Redis
 
-from drivers.redisclient import speaking
+from core.errors import UnavailableError
+from drivers.redisclient import connect, speaking
 
 BELL = "serval:wake"
 #: More rings than this are worth no more than one.
@@ -18,6 +22,17 @@ def ring(client: Redis) -> None:
         pipe.lpush(BELL, "1")
         pipe.ltrim(BELL, 0, MOST)
         pipe.execute()
+
+
+def bell(url: str) -> Callable[[], None]:
+    """Rings in the Redis at this URL; without Redis nothing happens, for the supervisor looks by itself."""
+    client = connect(url)
+
+    def pull() -> None:
+        with suppress(UnavailableError):
+            ring(client)
+
+    return pull
 
 
 def wait(client: Redis, seconds: float) -> bool:

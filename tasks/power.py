@@ -12,12 +12,10 @@ from typing import Any
 from celery import shared_task
 
 from core.bmcaccess import IPMI
-from core.errors import UnavailableError
 from db.home import open_home
 from drivers import wake
 from drivers.bmc.contract import Driver
 from drivers.bmc.engine import Engine
-from drivers.redisclient import connect
 from routing.agent import Agent
 from tasks.app import program_app
 from tasks.jobtask import JobTask
@@ -47,15 +45,7 @@ def power(*, attempt: int, job: int, sn: str, nodes: str, label: str) -> str:
 def agent(pid: int) -> Agent:
     """The agent of this process; a forked child gets its own."""
     home = open_home()
-    client = connect(home.broker_url() or "")
-
-    def ring() -> None:
-        try:
-            wake.ring(client)
-        except UnavailableError:
-            return  # the supervisor looks by itself
-
-    return Agent(home, driver_of, fallback, ring)
+    return Agent(home, driver_of, fallback, wake.bell(home.broker_url() or ""))
 
 
 @cache

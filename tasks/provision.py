@@ -11,11 +11,9 @@ from typing import Any
 
 from celery import shared_task
 
-from core.errors import UnavailableError
 from db.engine import open_engine
 from db.home import open_home
 from drivers import wake
-from drivers.redisclient import connect
 from routing import imaging, nameservice, services
 from routing.keepers import KEEPERS
 from routing.syncing import Syncer, keeping
@@ -41,14 +39,6 @@ def provision(*, attempt: int, job: int, sn: str, nodes: str, label: str) -> str
 def syncer(pid: int) -> Syncer:
     """The syncer of this process; a forked child gets its own."""
     home = open_home()
-    client = connect(home.broker_url() or "")
-
-    def ring() -> None:
-        try:
-            wake.ring(client)
-        except UnavailableError:
-            return  # the supervisor looks by itself
-
     hands = {kind: keeping(kind, open_keeper) for kind, open_keeper in KEEPERS.items()}
     hands |= services.HANDS | nameservice.HANDS | imaging.HANDS
-    return Syncer(home, open_engine(home.database, brisk=True), hands, ring)
+    return Syncer(home, open_engine(home.database, brisk=True), hands, wake.bell(home.broker_url() or ""))
