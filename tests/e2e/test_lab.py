@@ -16,9 +16,10 @@ from lab.namespaces import RECORDS, namespaces, started_at, sweep
 PATIENCE_S = 60
 #: Makes a run as a process of its own, with a program on a host of it, and says when it stands.
 STRANDED = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from lab.namespaces import namespaces
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts the tests may have it ignored
 with namespaces(Path(sys.argv[1])) as made:
     made.add("sn1")
     made.bridge("prov")
