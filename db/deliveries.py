@@ -8,13 +8,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 
 from core.fold import unfold
 from core.states import NodeState, Outcome
 from db.jobtables import OPEN, attempt, job, job_node
 from db.supervision import FREE, JobRow
+from db.wanted import is_sentences
+
+UNREADABLE = "its answer cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +65,19 @@ def deliver(
 def deliveries(connection: Connection, job_id: int) -> list[Delivery]:
     """Every attempt of a job, oldest first."""
     rows = connection.execute(select(attempt).where(attempt.c.job_id == job_id).order_by(attempt.c.id))
-    return [
-        Delivery(
-            id=row.id,
-            sn=row.sn,
-            nodes=_unfolded(row.nodes),
-            over=row.ended is not None,
-            failed=row.reason or "",
-            said=Said(**json.loads(row.result)) if row.result else Said(),
-        )
-        for row in rows
-    ]
+    return [_delivery(row) for row in rows]
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    said = read_said(row.result) if row.result else Said()
+    return Delivery(
+        id=row.id,
+        sn=row.sn,
+        nodes=_unfolded(row.nodes),
+        over=row.ended is not None,
+        failed=row.reason or ("" if said else UNREADABLE),
+        said=said or Said(),
+    )
 
 
 def claim(connection: Connection, attempt_id: int, now: float) -> Work | None:
@@ -109,6 +115,15 @@ def end_ready(
     if text:
         done["text"] = text
     connection.execute(update(job_node).where(*left).values(done))
+
+
+def read_said(result: str) -> Said | None:
+    """What `finish` wrote; None when it is no such thing: a service node's role may put any text there."""
+    try:
+        told = Said(**json.loads(result))
+    except (ValueError, TypeError):
+        return None
+    return told if is_sentences(told.problems) and is_sentences(told.texts) else None
 
 
 @lru_cache(maxsize=256)

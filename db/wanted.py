@@ -115,7 +115,21 @@ def keep(connection: Connection, kind: str, sn: str, now: float, had: Kept) -> N
 def have(connection: Connection, kind: str) -> dict[str, Kept]:
     """What every service node has of a kind."""
     rows = connection.execute(select(kept).where(kept.c.kind == kind))
-    return {row.sn: Kept(row.revision, json.loads(row.problems)) for row in rows}
+    return {row.sn: Kept(row.revision, _problems(row.problems)) for row in rows}
+
+
+def is_sentences(told: object) -> bool:
+    """Whether it maps names to sentences."""
+    return isinstance(told, dict) and all(isinstance(word, str) for pair in told.items() for word in pair)
+
+
+def _problems(text: str) -> dict[str, str]:
+    """What a service node wrote down; nothing when that is no such thing."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return {}
+    return told if is_sentences(told) else {}
 
 
 def _known(connection: Connection, kind: str, names: Iterable[str]) -> dict[str, tuple[str, str, str]]:

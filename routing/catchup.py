@@ -7,6 +7,8 @@ as any nodeset, seen in Flower and in `serval jobs`.
 import logging
 
 from core import syncspec
+from core.errors import RequestError
+from core.syncspec import Mode
 from core.wanted import Kind
 from db import jobs, wanted
 from db.engine import one_writer, reading, writing
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 1.0
 AGAIN_S = 30.0
 WHO = "serval"
+KINDS = frozenset(kind.value for kind in Kind)
 
 
 class CatchUp:
@@ -81,5 +84,9 @@ class CatchUp:
 
 
 def brings(row: JobRow) -> bool:
-    """Whether a job is about to bring desired state to service nodes."""
-    return '"sync"' in row.spec and syncspec.from_text(row.spec) is not None
+    """Whether a job is about to bring desired state to service nodes; a build or a look does not."""
+    try:
+        sync = syncspec.from_text(row.spec)
+    except RequestError:
+        return False
+    return sync is not None and sync.mode is Mode.APPLY and any(kind in KINDS for kind in sync.kinds)

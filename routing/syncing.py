@@ -6,7 +6,6 @@ it late or twice does no harm. The beat only tells the management node that some
 
 import fcntl
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from db.engine import Engine, reading, writing
 from db.home import Home
 from db.lookup import site_values
 from db.wanted import Kept
+from drivers.resolve import host_names
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +214,6 @@ def alone(home: Home, kind: str) -> Iterator[None]:
 
 def own_names(home: Home) -> tuple[str, ...]:
     """What pools may call this host: its name here, and those of its operating system where that is meant."""
-    name = socket.gethostname()
-    aliases = (name, name.partition(".")[0], socket.getfqdn())
+    aliases = host_names()
     meant = home.name == home.mn or home.name in aliases
     return tuple(dict.fromkeys([home.name, *(aliases if meant else ())]))

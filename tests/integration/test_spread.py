@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from stage import Stage
 
 from core.errors import RequestError
@@ -15,8 +15,10 @@ from db import events, jobs, wanted
 from db.engine import one_writer, open_engine, reading, writing
 from db.home import Home
 from db.jobtables import attempt, job
+from db.wanted import Kept
 from db.wantedtables import kept
 from db.wantedtables import wanted as wanted_table
+from routing.means import Parcel
 from routing.spread import SpreadAsk, new_job
 from routing.syncing import Syncer, announce, keeping
 
@@ -261,3 +263,35 @@ def test_a_dead_supervisor_s_spread_goes_on(cluster: Cluster) -> None:
     assert cluster.said(number)["n1"][0] == Outcome.OK
     with reading(cluster.engine) as connection:
         assert len(connection.scalars(select(attempt.c.id).where(attempt.c.job_id == number)).all()) == 2
+
+
+@pytest.mark.parametrize("answer", ["{", "[]", '{"problems": {"n1": 7}, "texts": {}}', '{"more": {}}'])
+def test_an_answer_that_cannot_be_read_is_no_answer(cluster: Cluster, answer: str) -> None:
+    """A service node's role may write what it likes; neither the job nor the supervisor hangs on it."""
+    engine = cluster.engine
+
+    def lie(parcel: Parcel) -> None:
+        with writing(engine) as connection:
+            done = {"claimed": 1.0, "ended": 1.0, "result": answer}
+            connection.execute(update(attempt).where(attempt.c.id == parcel.attempt).values(done))
+            wanted.keep(connection, Kind.BOOT, "sn1", 1.0, Kept(10**6))
+            connection.execute(update(kept).values(problems=answer))
+
+    cluster.stage.sns["sn1"].take = lie  # type: ignore[method-assign]
+    number = cluster.ask({"n1": ("sn1,sn2", "one"), "n2": ("sn1", "two")})
+    cluster.stage.settle()
+    assert cluster.said(number)["n1"] == (Outcome.OK, "boot", "sn2")
+    assert cluster.said(number)["n2"][0] == Outcome.ERROR
+    assert "cannot be read" in cluster.said(number)["n2"][1]
+
+
+def test_a_long_build_does_not_hold_up_catching_up(cluster: Cluster) -> None:
+    cluster.kill("sn1")
+    cluster.ask({"n1": ("sn1,sn2", "one")})
+    cluster.stage.settle()
+    cluster.stage.sns["mn1"].take = lambda parcel: None  # type: ignore[method-assign]
+    build = SpreadAsk("b", "genimage", "genimage x", "root", ("genimage",), {"mn1": ("mn1",)}, changing=False)
+    jobs.submit(cluster.engine, new_job(build), cluster.stage.wall())
+    cluster.come_back("sn1")
+    cluster.stage.turn(30)
+    assert cluster.file("sn1", "n1") == "one"

@@ -14,7 +14,7 @@ MOUNTINFO = r"""
 31 30 0:41 / /home rw,relatime shared:3 master:7 - nfs4 filer:/export/home rw,vers=4.2
 32 22 0:42 / /mnt/two\040words rw - fuse.sshfs mn1:/var/lib/serval rw
 33 22 0:43 / /var/lib/containers rw - fuse.fuse-overlayfs fuse-overlayfs rw
-34 22 0:44 / /work rw - lustre 10.0.0.1@o2ib:/scratch rw
+34 22 0:44 / /scratch rw - lustre 10.0.0.1@o2ib:/scratch rw
 35 22 0:45 / /run rw - tmpfs tmpfs rw
 36 22 0:46 /a /home2 rw - xfs /dev/sda1 rw
 """.strip()
@@ -28,8 +28,8 @@ MOUNTINFO = r"""
         ("/home2/ann/serval.db", "xfs", False),
         ("/mnt/two words/serval.db", "fuse.sshfs", True),
         ("/var/lib/containers/serval.db", "fuse.fuse-overlayfs", False),
-        ("/work/serval.db", "lustre", True),
-        ("/workbench/serval.db", "ext4", False),
+        ("/scratch/serval.db", "lustre", True),
+        ("/scratchpad/serval.db", "ext4", False),
         ("/run/serval.db", "tmpfs", False),
     ],
 )
