@@ -11,6 +11,7 @@ from postgres_server import DATABASES, PostgresServer, binaries
 
 from db import schema
 from db.engine import open_engine
+from drivers.services import redis as embedded
 
 #: Network namespaces are for root. On a laptop the others are tested; CI fails instead.
 collect_ignore = (
@@ -20,6 +21,21 @@ collect_ignore = (
 )
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.RunningRedis]:
+    """A Redis of this module's own."""
+    folder = tmp_path_factory.mktemp("redis")
+    running = embedded.start(folder / "data", folder / "log")
+    yield running
+    embedded.stop(running.pid)
+
+
+@pytest.fixture(scope="module")
+def redis_url(redis: embedded.RunningRedis) -> str:
+    """Its URL."""
+    return redis.url
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,6 @@ from core.release import RELEASE
 from db import members
 from db.engine import open_engine, writing
 from drivers import leases
-from drivers.services import redis as embedded
 
 #: As docs/how-to/define-a-hierarchy.md has it, with addresses for everybody.
 HEALTHY = r"""
@@ -67,15 +66,6 @@ WAYS = [
     ("chdef n4 ip=10.77.0.4", "nodes_share_a_network_with_a_server", "chdef n4 ip="),
 ]
 FAR = "service_nodes_share_a_network_with_the_mn"
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis of this module's own."""
-    folder = tmp_path_factory.mktemp("redis")
-    running = embedded.start(folder / "data", folder / "log")
-    yield running.url
-    embedded.stop(running.pid)
 
 
 @pytest.fixture

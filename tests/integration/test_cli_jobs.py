@@ -19,22 +19,12 @@ from db import jobs
 from db.attempts import Final, Hop
 from db.engine import open_engine, reading
 from drivers import leases
-from drivers.services import redis as embedded
 
 CLUSTER = """\
 mkdef -t node -o sn1,sn2 groups=service setuptftp=1
 mkdef -t node -o n[1-6] groups=compute servicenode=sn1,sn2
 chdef -t group -o compute mgt=ipmi bmcusername=ADMIN bmcpassword=ADMIN bmc=|n(\\\\d+)|127.1.0.($1)|
 """
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis of this module's own."""
-    folder = tmp_path_factory.mktemp("redis")
-    running = embedded.start(folder / "data", folder / "log")
-    yield running.url
-    embedded.stop(running.pid)
 
 
 @pytest.fixture

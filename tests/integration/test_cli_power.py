@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,15 +24,6 @@ mkdef -t node -o n[1-4] groups=compute servicenode=sn1,sn2
 chdef -t group -o compute mgt=ipmi bmcusername=ADMIN bmcpassword=ADMIN bmc=|n(\\\\d+)|127.1.0.($1)|
 mkdef -t group -o nobody
 """
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.RunningRedis]:
-    """A Redis of this module's own."""
-    folder = tmp_path_factory.mktemp("redis")
-    running = embedded.start(folder / "data", folder / "log")
-    yield running
-    embedded.stop(running.pid)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from core.power import Action
 from db import drains, events
 from db.engine import open_engine, reading
 from drivers import leases
-from drivers.services import redis as embedded
 
 CLUSTER = """\
 mkdef -t node -o sn1,sn2 groups=service setuptftp=1
@@ -89,14 +88,6 @@ def test_it_comes_back_at_once(stage: Stage) -> None:
 
 
 # -- the command ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("redis")
-    running = embedded.start(folder / "data", folder / "log")
-    yield running.url
-    embedded.stop(running.pid)
 
 
 @pytest.fixture

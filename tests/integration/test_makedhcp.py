@@ -1,6 +1,5 @@
 """makedhcp and makedns: what they write for whom, what they refuse, and what service nodes make of it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,15 +25,6 @@ mkdef -t network prov net=10.0.0.0 mask=255.255.0.0 gateway=<xcatmaster> dynamic
 chdef -t network prov dhcpserver=sn2
 chdef -t site domain=c.net
 """
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.RunningRedis]:
-    """A Redis of this module's own."""
-    folder = tmp_path_factory.mktemp("redis")
-    running = embedded.start(folder / "data", folder / "log")
-    yield running
-    embedded.stop(running.pid)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,15 +32,6 @@ mkdef -t osimage compute osvers=debian12 osarch=x86_64 profile=compute provmetho
 mkdef -t osimage disk osvers=debian12 osarch=x86_64 profile=compute provmethod=install template=/t
 """
 STATE = "netboot debian12-x86_64-compute"
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded.RunningRedis]:
-    """A Redis of this module's own."""
-    folder = tmp_path_factory.mktemp("redis")
-    running = embedded.start(folder / "data", folder / "log")
-    yield running
-    embedded.stop(running.pid)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """snmove on both databases: what it writes, what nodes boot from then on, and what it refuses."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from core.wanted import Kind
 from db import jobs, wanted
 from db.engine import open_engine, reading, writing
 from drivers import leases
-from drivers.services import redis as embedded
 
 CLUSTER = """\
 mkdef -t node -o sn1,sn2,sn3 groups=service setuptftp=1
@@ -28,14 +26,6 @@ chdef s1 ip=10.0.1.9 mac=52:54:00:00:00:09
 mkdef -t node -o other groups=other servicenode=sn2,sn1
 """
 WARNING = "Warning: the postscripts syslog were not run on "
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("redis")
-    running = embedded.start(folder / "data", folder / "log")
-    yield running.url
-    embedded.stop(running.pid)
 
 
 @pytest.fixture
