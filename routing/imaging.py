@@ -16,6 +16,7 @@ from db.lookup import passwords
 from drivers.files import make_folder
 from drivers.images.build import Tell, build
 from drivers.images.jail import Jail
+from drivers.images.ownwheel import gather
 from drivers.images.pack import Compression, Method, Wanted, pack
 from drivers.images.shelf import sweep
 from routing.osimages import images, recipe, source
@@ -86,7 +87,7 @@ def genimage(order: Order) -> Said:
     def act(jail: Jail, tell: Tell) -> str:
         built = build(
             wanted, found.folder, jail, tell,
-            fresh="fresh" in details, only_initrd="onlyinitrd" in details,
+            fresh="fresh" in details, only_initrd="onlyinitrd" in details, gather=gather,
         )  # fmt: skip
         if built.unchanged:
             return f"{found.name} is unchanged in {found.folder}; genimage --fresh builds it anew"

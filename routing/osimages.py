@@ -20,12 +20,15 @@ from db.engine import Connection
 from db.home import Home
 from db.images import read_image
 from db.lookup import site_values
+from drivers.images.ownwheel import worker_for
 from drivers.images.recipe import Recipe
 
 #: What Serval ships for images.
 SHIPPED = Path(__file__).resolve().parents[1] / "deploy" / "images"
 STATUS = SHIPPED.parent / "node" / "serval-status"
 METHOD = "netboot"
+#: The profile of service nodes: its images have Serval's worker.
+SERVICE = "service"
 #: Attributes with files → the ending of the file that is looked for when they are not set.
 LISTS = {
     "pkglist": "pkglist",
@@ -133,6 +136,7 @@ def recipe(found: Source) -> Recipe:
     kernel = values.get("kernelver", "")
     if kernel and not PLAIN.fullmatch(kernel):
         raise DefinitionError(f"kernelver of osimage {found.name} is {kernel[:80]!r}; it is one plain word")
+    is_service = kind.profile == SERVICE
     other = values.get("otherpkgdir") or f"{found.installdir}/post/otherpkgs/{kind.osvers}/{kind.osarch}"
     return Recipe(
         name=found.name,
@@ -146,7 +150,8 @@ def recipe(found: Source) -> Recipe:
         drivers=tuple(word.strip() for word in values.get("netdrivers", "").split(",") if word.strip()),
         kernel=kernel,
         variables=found.variables,
-        files=shipped_files(),
+        files=shipped_files(is_service=is_service),
+        worker=worker_for(kind.osvers, kind.osarch) if is_service else None,
     )
 
 
@@ -161,9 +166,11 @@ def repositories(found: Source) -> tuple[str, ...]:
     return tuple(str(found.home.host_path(part)) if part.startswith("/") else part for part in named)
 
 
-def shipped_files() -> dict[str, str]:
-    """What every image gets of Serval: path in the image → text."""
+def shipped_files(*, is_service: bool) -> dict[str, str]:
+    """What every image gets of Serval, and a service node's: path in the image → text."""
     tops = {SHIPPED / "root": "", SHIPPED / "dracut": "usr/lib/dracut/modules.d"}
+    if is_service:
+        tops[SHIPPED / "worker"] = ""
     files = {"usr/lib/serval/serval-status": STATUS.read_text(encoding="utf-8")}
     for top, below in tops.items():
         for file in sorted(top.rglob("*")):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from core.errors import DefinitionError, UnavailableError
 from core.images.pkglist import Entry
+from drivers.images import worker
 from drivers.images.debian import Debian
 from drivers.images.dnf import Dnf
 from drivers.images.jail import Failed, Jail, free_space, need_root
@@ -20,6 +21,8 @@ from drivers.images.shelf import Record, Shelf
 
 #: Told before each step: percent of the whole, and what comes.
 Tell = Callable[[int, str], None]
+#: Puts the wheels of the recipe's worker into a folder that it makes.
+Gather = Callable[[worker.Worker, Jail, Path], None]
 
 LEAST_BYTES = 1 << 30
 DISTRIBUTIONS: dict[str, Distribution] = {
@@ -30,8 +33,15 @@ DISTRIBUTIONS: dict[str, Distribution] = {
 PERSONAL = ("etc/resolv.conf", "etc/hostname", "etc/machine-id", "var/lib/dbus/machine-id")
 UNITS = ("serval-booted.service", "serval-hostkeys.service", "systemd-networkd.service")
 UNIT_FOLDERS = ("etc/systemd/system", "usr/lib/systemd/system")
+#: Beside the tree.
+WHEELS = "wheels"
 #: Changed whenever this release makes something else of the same recipe.
 EDITION = "1"
+
+
+def nothing_gathered(wanted: worker.Worker, jail: Jail, folder: Path) -> None:
+    """Raises UnavailableError: whoever builds service nodes' images says where the wheels come from."""
+    raise UnavailableError(f"nobody has brought the wheels of Serval {wanted.release} to {folder}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +53,19 @@ class Built:
 
 
 def build(
-    recipe: Recipe, folder: Path, jail: Jail, tell: Tell, *, fresh: bool = False, only_initrd: bool = False
+    recipe: Recipe,
+    folder: Path,
+    jail: Jail,
+    tell: Tell,
+    *,
+    fresh: bool = False,
+    only_initrd: bool = False,
+    gather: Gather = nothing_gathered,
 ) -> Built:
     """Make the root tree of a recipe; nothing is done for one that is there already, unless `fresh`.
 
-    With `only_initrd` the tree that is there gets a new RAM disk. Raises ServalError, and then everything is
+    With `only_initrd` the tree that is there gets a new RAM disk. `gather` brings the wheels of the recipe's
+    worker, before anything that takes long. Raises ServalError, and then everything is
     as it was.
     """
     need_root()
@@ -64,6 +82,9 @@ def build(
         if not fresh and before.digest == digest and (shelf.root / before.initrd).is_file():
             return Built(before, unchanged=True)
         root = place / "rootimg"
+        if recipe.worker:
+            tell(1, "wheels of Serval's worker")
+            gather(recipe.worker, jail, place / WHEELS)
         with explained(distribution, recipe):
             made = _make(recipe, distribution, root, jail, tell)
         record = Record(
@@ -90,6 +111,9 @@ def _make(recipe: Recipe, distribution: Distribution, root: Path, jail: Jail, te
         distribution.install(jail, recipe, root, block, other=other)
     tell(70, "Serval's files")
     put_files(root, recipe)
+    if recipe.worker:
+        tell(71, "Serval's worker")
+        worker.install(recipe.worker, jail, root, root.parent / WHEELS)
     units = [unit for unit in UNITS if any((root / place / unit).is_file() for place in UNIT_FOLDERS)]
     jail.inside(root, "systemctl", "enable", *units)
     for number, script in enumerate(recipe.scripts):

@@ -10,6 +10,7 @@ from typing import Protocol
 from core.images.pkglist import Transaction
 from core.images.sources import Kind
 from drivers.images.jail import Jail
+from drivers.images.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ class Recipe:
     variables: Mapping[str, str] = field(default_factory=dict)
     #: Files of ours that go into the image: path in the image → text. Scripts (#!) are executable.
     files: Mapping[str, str] = field(default_factory=dict)
+    #: Of a service node's image.
+    worker: Worker | None = None
 
     def digest(self, *parts: str) -> str:
         """A hash of all of it, and of what the scripts say; where a line stands does not count."""
