@@ -20,6 +20,8 @@ class Kind(StrEnum):
     DHCP = "dhcp"
     #: Anything that services read on the whole: `networks`, `names`, `consoles` … by that word.
     SERVICE = "service"
+    #: core.imagedoc, by osimage: the only kind that takes long, so it has jobs of its own.
+    IMAGE = "image"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,12 @@ OWN = {
     "wanted": ["SELECT"],
     "kept": ["SELECT", "INSERT", "UPDATE", "DELETE"],
     "sn_service": ["SELECT", "INSERT", "UPDATE", "DELETE"],
+    "image_copy": ["SELECT", "INSERT", "UPDATE", "DELETE"],
 }
 #: xCAT's tables that a service node writes too: the status that nodes report to it.
 ALSO = {"nodelist": ["UPDATE (status, statustime)"]}
 #: Table → the column that names a service node: it sees all rows, and changes those that name itself.
-OWN_ROWS = {"attempt": "sn", "member": "name", "kept": "sn", "sn_service": "sn"}
+OWN_ROWS = {"attempt": "sn", "member": "name", "kept": "sn", "sn_service": "sn", "image_copy": "sn"}
 #: xCAT's tables that hold passwords: a service node sees nothing of them.
 SECRET_TABLES = frozenset(column.partition(".")[0] for column in SECRET_COLUMNS)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")

@@ -18,7 +18,7 @@ from db.onehost import refuse_shared
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 #: The revision that this program's tables are at.
-HEAD = "0008"
+HEAD = "0009"
 
 
 def open_database(env: Mapping[str, str] | None = None) -> Engine:

@@ -13,14 +13,14 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, delete, func, select, text
 
 from core.errors import RequestError
-from db import jobtables, servicetables, steptables, tables, wantedtables
+from db import imagetables, jobtables, servicetables, steptables, tables, wantedtables
 from db.base import metadata
 from db.bulk import CHUNK, bulk_insert
 from db.engine import one_writer, where, writing
 from db.schema import upgrade
 
 #: Importing them puts their tables on the metadata.
-DECLARED = (tables, jobtables, servicetables, steptables, wantedtables)
+DECLARED = (tables, imagetables, jobtables, servicetables, steptables, wantedtables)
 MODULUS = 1 << 256
 
 

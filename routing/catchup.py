@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 LOOK_S = 1.0
 AGAIN_S = 30.0
 WHO = "serval"
-KINDS = frozenset(kind.value for kind in Kind)
+#: Images take long, and come by routing/imagespread.py.
+KINDS = tuple(kind for kind in Kind if kind is not Kind.IMAGE)
 
 
 class CatchUp:
@@ -52,7 +53,7 @@ class CatchUp:
         }
         found: dict[str, dict[str, int]] = {}
         with reading(self._means.engine) as connection:
-            for kind in Kind:
+            for kind in KINDS:
                 newest, have = wanted.last(connection, kind), wanted.have(connection, kind)
                 for name, lease in live.items():
                     had = have[name].revision if name in have else 0

@@ -3,13 +3,13 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from db import jobtables, servicetables, steptables, tables, wantedtables
+from db import imagetables, jobtables, servicetables, steptables, tables, wantedtables
 from db.base import metadata
 from db.engine import open_engine, writing
 from db.home import open_home
 
 #: Importing them puts their tables on the metadata.
-DECLARED = (tables, jobtables, servicetables, steptables, wantedtables)
+DECLARED = (tables, imagetables, jobtables, servicetables, steptables, wantedtables)
 
 
 def migrate(connection: Connection) -> None:

@@ -4,14 +4,14 @@ import re
 
 import pytest
 
-from db import jobtables, servicetables, steptables, wantedtables
+from db import imagetables, jobtables, servicetables, steptables, wantedtables
 from db.base import metadata
 from db.grants import OWN, OWN_ROWS, SECRET_TABLES
 from db.tables import TABLES
 
 #: Serval's own tables that a service node has no business with.
 NOTHING: frozenset[str] = frozenset()
-DECLARED = (jobtables, servicetables, steptables, wantedtables)
+DECLARED = (imagetables, jobtables, servicetables, steptables, wantedtables)
 
 
 def test_every_table_of_our_own_is_decided_on() -> None:
