@@ -33,7 +33,8 @@ OWN_RIGHTS = frozenset({"tabedit", "tabrestore", "dumpxCATdb", "restorexCATdb", 
 JOBS = frozenset(
     [
         *("rpower", "rsetboot", "nodeset", "makedhcp", "makedns", "makentp", "makeconservercf", "snmove"),
-        *("genimage", "packimage", "serval retry", "serval services"),
+        *("genimage", "packimage", "rmimage"),
+        *("serval retry", "serval services"),
     ]
 )
 #: What of the environment a command may want to know.

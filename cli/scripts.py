@@ -40,6 +40,11 @@ def packimage() -> NoReturn:
     main("packimage")
 
 
+def rmimage() -> NoReturn:
+    """The `rmimage` script."""
+    main("rmimage")
+
+
 def snmove() -> NoReturn:
     """The `snmove` script."""
     main("snmove")
