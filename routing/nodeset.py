@@ -4,7 +4,7 @@ Deciding reads one snapshot and takes its time; writing holds the one writer's l
 that cannot be done is told why, and the others go on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.bootdoc import BootDoc, from_text
@@ -15,7 +15,7 @@ from core.nodeset.files import INSTALL, TFTPBOOT, Files
 from core.nodeset.words import Step, Word, parse
 from core.stepspec import NODESET
 from core.wanted import Kind
-from db import jobs, nodesetwrites, wanted
+from db import events, jobs, nodesetwrites, wanted
 from db.bootvalues import WANTED, BootValues, boot_values
 from db.dhcpvalues import dhcp_docs
 from db.engine import Connection, one_writer
@@ -25,7 +25,9 @@ from db.nodesetwrites import Outlook
 from drivers.netboot.loaders import render
 from drivers.resolve import Resolver
 from drivers.servedfiles import first_complete
+from routing import imagewishes
 from routing.dhcp import dhcp_members
+from routing.imageneeds import Needs, needs
 from routing.pools import members, pools_from
 from routing.reach import out_of_reach
 from routing.spread import SpreadAsk, new_job
@@ -55,6 +57,8 @@ class Plan:
     shared: tuple[str, ...] = ()
     #: Whether nodelist.status is written (site.nodestatus).
     with_status: bool = True
+    #: What service nodes have of the images.
+    images: Needs = field(default_factory=Needs)
 
 
 def plan(connection: Connection, chain: Sequence[Word], nodes: Sequence[str], home: Home) -> Plan:
@@ -74,6 +78,8 @@ def plan(connection: Connection, chain: Sequence[Word], nodes: Sequence[str], ho
     if chain[0].step is Step.OFFLINE:
         made.boot = made.dhcp = dict.fromkeys(made.decisions, GONE)
     else:
+        made.images = needs(connection, home, values, chain, made.decisions, made.pools)
+        _refuse(made, {node: (NodeError.__name__, said) for node, said in made.images.refused.items()})
         _fill_in(connection, made, values.site, home.mn)
     return made
 
@@ -104,12 +110,16 @@ def enter(
         texts={node: decision.state for node, decision in made.decisions.items()},
         hopeless=made.hopeless,
     )
-    return jobs.enter(connection, new_job(ask), now, supersede=supersede)
+    number = jobs.enter(connection, new_job(ask), now, supersede=supersede)
+    for member, said, nodes in made.images.behind:
+        events.record(connection, number, now, "behind", said, sn=member, nodes=list(nodes))
+    return number
 
 
 def write(connection: Connection, made: Plan, now: float) -> None:
     """Write documents and tables, where they differ."""
     one_writer(connection)
+    imagewishes.enter(connection, made.images.wishes)
     changed: set[str] = set()
     for kind in made.kinds:
         changed |= wanted.put(connection, kind, made.boot if kind is Kind.BOOT else made.dhcp).changed
@@ -223,8 +233,14 @@ def _fill_in(connection: Connection, made: Plan, site: Values, mn: str) -> None:
             continue
         made.boot[node] = (made.shared or made.pools[node], boot.to_text())
         made.dhcp[node] = (knowing[node], docs[node].to_text())
+    _refuse(made, bad)
+
+
+def _refuse(made: Plan, bad: Mapping[str, tuple[str, str]]) -> None:
+    """Nodes that cannot be done after all, each with the class and sentence of its error."""
     made.hopeless |= bad
-    made.decisions = {node: one for node, one in made.decisions.items() if node not in bad}
+    if bad:
+        made.decisions = {node: one for node, one in made.decisions.items() if node not in bad}
 
 
 def _unwritable(document: BootDoc) -> NodeError | None:

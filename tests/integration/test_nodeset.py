@@ -8,12 +8,14 @@ import pytest
 from commands import Shell
 
 from core.bootdoc import BootDoc, Loader, Way, from_text
+from core.imagedoc import Copy
 from core.wanted import Kind
-from db import jobs, wanted
+from db import events, imagecopies, jobs, wanted
 from db.engine import open_engine, reading, writing
 from db.home import open_home
 from drivers import leases
 from drivers.services import redis as embedded
+from routing import imagewishes
 from routing import nodeset as rules
 
 CLUSTER = """\
@@ -218,6 +220,7 @@ def test_a_node_out_of_its_service_nodes_reach_is_named(shell: Shell) -> None:
 
 
 def test_an_image_is_looked_for_where_the_management_node_has_it(shell: Shell) -> None:
+    shell.ok("chdef -t site installloc=/install")
     make_image(shell, "kernel", "initrd-stateless.gz")
     assert "osimage compute is not packed" in refusals(shell, "n1 osimage=compute")["n1"]
     make_image(shell, "rootimg.cpio.gz")
@@ -225,6 +228,50 @@ def test_an_image_is_looked_for_where_the_management_node_has_it(shell: Shell) -
     set_to(shell, "n1 osimage=compute")
     assert "/rootimg.cpio.gz " in document(shell, "n1").cmdline
     assert "copycds puts the media of debian12 there" in refusals(shell, "n1 osimage=disk")["n1"]
+
+
+def test_an_image_that_no_service_node_has_is_refused_and_asked_for(shell: Shell) -> None:
+    make_image(shell, "kernel", "initrd-stateless.gz", "rootimg.sfs")
+    shell.ok("chdef n2 servicenode=sn2,sn1")
+    shell.ok("chdef n3 servicenode=mn1")
+    found = refusals(shell, "compute osimage=compute")
+    assert set(found) == {"n1", "n2", "n4"}, "the management node has it"
+    assert "has osimage compute as it is now (sn1: none; sn2: none)" in found["n1"]
+    assert "(sn2: none; sn1: none)" in found["n2"]
+    assert image_members(shell) == (), "--plan asks for nothing"
+    set_to(shell, "compute osimage=compute")
+    assert image_members(shell) == ("mn1", "sn1", "sn2")
+    assert set(documents(shell)) == {"n3"}
+
+    with writing(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
+        (stood,) = imagewishes.standing(connection).values()
+        version = stood.doc.version
+        imagecopies.note(connection, Copy("compute", "sn1.cluster", version, 0, 1.0))
+        imagecopies.note(connection, Copy("compute", "sn2", coming=version, percent=43))
+    assert refusals(shell, "compute osimage=compute") == {}
+    set_to(shell, "compute osimage=compute")
+    with reading(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
+        told = events.of_job(connection, jobs.recent(connection, 1)[0].id)
+    behind = [(one.sn, one.nodes, one.message) for one in told if one.kind == "behind"]
+    said = "sn2 does not have osimage compute yet (fetching 43 %)"
+    assert sorted(behind) == [("sn2", "n2", said), ("sn2", "n[1,4]", said)]
+
+    make_image(shell, "kernel")
+    (Path(shell.env["SERVAL_ROOT"]) / "install/netboot/debian12/x86_64/compute/kernel").write_text("newer")
+    assert "(sn1: behind; sn2: behind)" in refusals(shell, "n1 osimage=compute")["n1"].replace(
+        "none", "behind"
+    )
+
+
+def test_a_later_step_of_a_chain_asks_for_its_image(shell: Shell) -> None:
+    make_image(shell, "kernel", "initrd-stateless.gz", "rootimg.sfs")
+    set_to(shell, "n1 boot,osimage=compute")
+    assert image_members(shell) == ("mn1", "sn1", "sn2")
+
+
+def image_members(shell: Shell) -> tuple[str, ...]:
+    with reading(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
+        return wanted.members_of(connection, Kind.IMAGE, ["compute"]).get("compute", ())
 
 
 def test_the_genesis_image_is_looked_for_in_tftpdir(shell: Shell) -> None:

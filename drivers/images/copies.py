@@ -1,0 +1,215 @@
+"""The copies of images on this host: brought beside what is in service, and put in its place when whole.
+
+What is on its way lies in `.fetch` of the image's folder, which nobody but root may enter, each part under
+its SHA-256, so that nothing of another version is ever gone on with. A ledger says which files this host knows
+to be which, by size, time and inode; what it does not know is hashed.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from core.errors import RequestError, UnavailableError
+from core.imagedoc import ImageDoc, ImageFile
+from drivers.files import make_folder, write_whole
+from drivers.images.fetch import Server, Tell, digest, fetch, length
+
+FETCH = ".fetch"
+#: Of a name in `.fetch`: enough of the hash that no two versions meet.
+MARK = 16
+
+
+@dataclass(slots=True)
+class Held:
+    """One image that is whole here."""
+
+    folder: str
+    version: str
+    size: int
+    #: Whether this host brought it: only then is it removed when nobody wants it any more.
+    brought: bool = False
+    #: Name → size, mtime_ns, inode, SHA-256.
+    files: dict[str, tuple[int, int, int, str]] = field(default_factory=dict)
+
+
+class ImageCopies:
+    """Keeps ImageDocs (core.imagedoc). Every method raises RequestError or UnavailableError."""
+
+    def __init__(self, state: Path, place: Callable[[str], Path]) -> None:
+        """`place` says where a folder that is served as `install/…` lies on this host."""
+        self._file = state / "images.json"
+        self._place = place
+        self._revision, self._held = _load(self._file)
+
+    @property
+    def held(self) -> dict[str, Held]:
+        """The images that are whole here."""
+        return {name: one for name, one in self._held.items() if self._unchanged(one)}
+
+    def revision(self) -> int:
+        """The revision that all files here are at; 0 when one of them was touched."""
+        return self._revision if self.held.keys() == self._held.keys() else 0
+
+    def reached(self, revision: int) -> None:
+        """Everything that is wanted up to this revision is here."""
+        self._revision = revision
+        self._save()
+
+    def keep(self, doc: ImageDoc, servers: Sequence[Server], tell: Tell, *, may_fetch: bool = True) -> None:
+        """Make the image whole; what of it is here is not brought again.
+
+        `tell` hears how many of its bytes are there. Until all files of it are whole the old ones stay.
+        """
+        folder = self._place(doc.folder)
+        old = self._held.get(doc.image) or Held(doc.folder, "", 0)
+        try:
+            missing = [file for file in doc.files if not _is(folder / file.name, file, old)]
+            if missing and not may_fetch:
+                names = ", ".join(str(folder / file.name) for file in missing)
+                raise RequestError(f"{names}: not what was packed. packimage {doc.image} makes it known anew")
+            if missing:
+                self._bring(doc, missing, folder, servers, tell)
+            self._note(doc, folder, old, brought=old.brought or bool(missing))
+        except OSError as error:
+            raise UnavailableError(f"{error.filename or folder}: {error.strerror}") from error
+
+    def drop(self, image: str) -> None:
+        """Forget an image, and remove its files if this host brought them."""
+        old = self._held.get(image)
+        if old is None:
+            return
+        folder = self._place(old.folder)
+        try:
+            if old.brought:
+                _remove(folder, old.files)
+            shutil.rmtree(folder / FETCH, ignore_errors=True)
+            if old.brought and not any(folder.iterdir()):
+                folder.rmdir()
+        except FileNotFoundError:
+            pass  # the folder is gone already
+        except OSError as error:
+            raise UnavailableError(f"{error.filename or folder}: {error.strerror}") from error
+        del self._held[image]
+        self._save()
+
+    # -- bringing ----------------------------------------------------------------------------------
+
+    def _bring(
+        self, doc: ImageDoc, missing: Sequence[ImageFile], folder: Path, servers: Sequence[Server], tell: Tell
+    ) -> None:
+        parts = {file: folder / FETCH / f"{file.sha256[:MARK]}-{file.name}" for file in missing}
+        (folder / FETCH).mkdir(mode=0o700, parents=True, exist_ok=True)
+        _remove(folder / FETCH, {one.name for one in (folder / FETCH).iterdir()} - names_of(parts.values()))
+        _refuse_without_room(folder, sum(file.size - length(part) for file, part in parts.items()))
+        done = doc.size - sum(file.size for file in missing)
+        for file, part in parts.items():
+
+            def told(bytes_: int, done: int = done) -> None:
+                tell(done + bytes_)
+
+            fetch(file, f"/{doc.folder}/{file.name}", servers, part, told)
+            done += file.size
+        for part in parts.values():
+            part.chmod(0o644)
+            _flush(part)
+        for file, part in parts.items():
+            part.replace(folder / file.name)
+        _flush(folder)
+        shutil.rmtree(folder / FETCH)
+
+    def _note(self, doc: ImageDoc, folder: Path, old: Held, *, brought: bool) -> None:
+        new = Held(doc.folder, doc.version, doc.size, brought)
+        new.files = {file.name: (*_mark(folder / file.name), file.sha256) for file in doc.files}
+        if new != old:
+            self._held[doc.image] = new
+            self._save()
+        if old.brought and old.folder == doc.folder:
+            _remove(folder, old.files.keys() - new.files.keys())
+
+    def _unchanged(self, one: Held) -> bool:
+        try:
+            folder = self._place(one.folder)
+            return all(_mark(folder / name) == tuple(known[:3]) for name, known in one.files.items())
+        except OSError:
+            return False
+
+    def _save(self) -> None:
+        told = {
+            "revision": self._revision,
+            "images": {name: asdict(one) for name, one in self._held.items()},
+        }
+        make_folder(self._file.parent)
+        write_whole(self._file, json.dumps(told), 0o600)
+
+
+def describe(image: str, served: str, folder: Path, names: Iterable[str], old: ImageDoc | None) -> ImageDoc:
+    """The document of files in `folder`; what `old` knows and nobody has touched since is not hashed again.
+
+    Raises UnavailableError when one cannot be read.
+    """
+    known = {file.name: file for file in old.files} if old else {}
+    files = []
+    try:
+        for name in names:
+            size, mtime_ns, _ = _mark(folder / name)
+            seen = known.get(name)
+            same = seen is not None and (seen.size, seen.mtime_ns) == (size, mtime_ns)
+            sha256 = seen.sha256 if seen and same else digest(folder / name)
+            files.append(ImageFile(name, size, sha256, mtime_ns))
+    except OSError as error:
+        raise UnavailableError(f"{error.filename or folder}: {error.strerror}") from error
+    return ImageDoc(image, served, tuple(files), old.asked if old else 0.0)
+
+
+def names_of(files: Iterable[Path]) -> set[str]:
+    """Their names."""
+    return {file.name for file in files}
+
+
+def _load(file: Path) -> tuple[int, dict[str, Held]]:
+    """What was saved last; nothing when it is lost."""
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+        return int(told["revision"]), {name: Held(**one) for name, one in told["images"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0, {}
+
+
+def _is(path: Path, file: ImageFile, known: Held) -> bool:
+    """Whether a file is what the document says."""
+    if not path.is_file() or path.stat().st_size != file.size:
+        return False
+    seen = known.files.get(path.name)
+    if seen and tuple(seen[:3]) == _mark(path):
+        return seen[3] == file.sha256
+    return digest(path) == file.sha256
+
+
+def _mark(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def _refuse_without_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise RequestError(
+            f"no space is left on the file system of {folder}: {needed >> 20} MB more are needed and "
+            f"{free >> 20} MB are free; the old image stays"
+        )
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
