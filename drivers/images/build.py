@@ -7,17 +7,18 @@ image: they go into service with it, and by genimage itself only where nothing i
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import DefinitionError, UnavailableError
 from core.images.pkglist import Entry
-from drivers.images import worker
+from core.images.sources import Kind
+from drivers.images import reuse, worker
 from drivers.images.debian import Debian
 from drivers.images.dnf import Dnf
 from drivers.images.jail import Failed, Jail, free_space, need_root
 from drivers.images.recipe import Cause, Distribution, Recipe
-from drivers.images.shelf import Record, Shelf
+from drivers.images.shelf import Record, Shelf, clear
 
 #: Told before each step: percent of the whole, and what comes.
 Tell = Callable[[int, str], None]
@@ -59,40 +60,48 @@ def build(
     tell: Tell,
     *,
     fresh: bool = False,
+    update: bool = False,
     only_initrd: bool = False,
     gather: Gather = nothing_gathered,
 ) -> Built:
     """Make the root tree of a recipe; nothing is done for one that is there already, unless `fresh`.
 
-    With `only_initrd` the tree that is there gets a new RAM disk. `gather` brings the wheels of the recipe's
-    worker, before anything that takes long. Raises ServalError, and then everything is
-    as it was.
+    With `update` its packages are brought to their newest versions. With `only_initrd` the tree that is there
+    gets a new RAM disk. `gather` brings the wheels of the recipe's worker, before anything that takes long.
+    Raises ServalError, and then everything is as it was.
     """
     need_root()
-    distribution = DISTRIBUTIONS.get(recipe.kind.distribution)
-    if distribution is None:
-        known = ", ".join(DISTRIBUTIONS)
-        raise DefinitionError(f"images of {recipe.kind.osvers} cannot be built yet; known are {known}")
+    distribution = distribution_of(recipe.kind)
     shelf = Shelf(folder)
     with shelf.workshop() as place:
         free_space(place, LEAST_BYTES)
         before, digest = shelf.record(), recipe.digest(EDITION)
         if only_initrd:
             return _only_initrd(recipe, distribution, shelf, place, jail, tell)
-        if not fresh and before.digest == digest and (shelf.root / before.initrd).is_file():
+        whole = (shelf.root / before.initrd).is_file()
+        if whole and not fresh and not update and before.digest == digest:
             return Built(before, unchanged=True)
+        old = None if fresh or not whole else reuse.gone(before, recipe, EDITION)
         root = place / "rootimg"
         if recipe.worker:
             tell(1, "wheels of Serval's worker")
             gather(recipe.worker, jail, place / WHEELS)
         with explained(distribution, recipe):
-            made = _make(recipe, distribution, root, jail, tell)
-        record = Record(
-            recipe.name, digest, *made, time.time(), distribution.installed(root),
-            before.file, before.sha256, before.size, before.packed,
+            base: Sequence[str]
+            if old is None:
+                base = _begin(recipe, distribution, root, jail, tell)
+            else:
+                base = before.base
+                _again(recipe, distribution, shelf, root, old, jail, tell)
+            kernel, initrd = complete(recipe, distribution, root, jail, tell)
+        record = replace(
+            before, name=recipe.name, digest=digest, kernel=kernel, initrd=initrd, built=time.time(),
+            packages=distribution.installed(root),
+            rest=reuse.rest(recipe, EDITION), lists=reuse.listed(recipe), base=base,
         )  # fmt: skip
         tell(95, "putting it into service")
         make_impersonal(root)
+        shelf.note(replace(before, digest="", base=()))  # in case that we are killed before the next note
         shelf.put_root(root)
         shelf.note(record)
         if not shelf.packed():
@@ -101,14 +110,56 @@ def build(
     return Built(record)
 
 
-def _make(recipe: Recipe, distribution: Distribution, root: Path, jail: Jail, tell: Tell) -> tuple[str, str]:
-    """All steps from nothing to a whole tree; kernel and RAM disk relative to it."""
+def distribution_of(kind: Kind) -> Distribution:
+    """Who builds images of this kind. Raises DefinitionError when nobody does."""
+    found = DISTRIBUTIONS.get(kind.distribution)
+    if found is None:
+        known = ", ".join(DISTRIBUTIONS)
+        raise DefinitionError(f"images of {kind.osvers} cannot be built yet; known are {known}")
+    return found
+
+
+def _begin(recipe: Recipe, distribution: Distribution, root: Path, jail: Jail, tell: Tell) -> list[str]:
+    """From nothing to a tree with all packages; those of the base system."""
     tell(2, "base system")
     distribution.begin(jail, recipe, root)
+    base = sorted(distribution.installed(root))
+    _install(recipe, distribution, root, jail, tell)
+    return base
+
+
+def _again(
+    recipe: Recipe,
+    distribution: Distribution,
+    shelf: Shelf,
+    root: Path,
+    gone: Sequence[str],
+    jail: Jail,
+    tell: Tell,
+) -> None:
+    """The same from a copy of the tree in service."""
+    tell(2, "copy of the tree in service")
+    jail.outside("cp", "--archive", "--reflink=auto", "--", str(shelf.root), str(root))
+    if recipe.worker:
+        clear(root / worker.HOME.removeprefix("/"))
+    tell(10, "newest versions of its packages")
+    distribution.refresh(jail, recipe, root, gone)
+    _install(reuse.once_removed(recipe, shelf.record()), distribution, root, jail, tell)
+    distribution.tidy(jail, recipe, root)
+
+
+def _install(recipe: Recipe, distribution: Distribution, root: Path, jail: Jail, tell: Tell) -> None:
+    """The transactions of the lists."""
     blocks = [(block, False) for block in recipe.packages] + [(block, True) for block in recipe.others]
     for number, (block, other) in enumerate(blocks):
         tell(30 + 40 * number // len(blocks), f"packages, transaction {number + 1} of {len(blocks)}")
         distribution.install(jail, recipe, root, block, other=other)
+
+
+def complete(
+    recipe: Recipe, distribution: Distribution, root: Path, jail: Jail, tell: Tell
+) -> tuple[str, str]:
+    """All steps behind the packages; kernel and RAM disk relative to the root."""
     tell(70, "Serval's files")
     put_files(root, recipe)
     if recipe.worker:

@@ -1,7 +1,7 @@
 """Images of Debian and Ubuntu: mmdebstrap(1) for the first packages, then the image's own apt."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +37,11 @@ APT = (
     "-oDpkg::Use-Pty=0",
     "-oDpkg::Options::=--force-confold",
     "-oDpkg::Options::=--force-unsafe-io",
+)
+STRICT = (
+    "-oAPT::AutoRemove::RecommendsImportant=false",
+    "-oAPT::AutoRemove::SuggestsImportant=false",
+    "-oAPT::Protect-Kernels=false",
 )
 #: Serval's sources of the build, gone from the finished image.
 SOURCES = "etc/apt/sources.list.d/serval-build.list"
@@ -76,9 +81,7 @@ class Debian:
             listed.write_text(source_lines(recipe.sources, suite), encoding="utf-8")
             command.append(str(listed))
         jail.outside(*command, env=QUIET | {"TMPDIR": str(work)})
-        policy = root / POLICY
-        policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
-        policy.chmod(0o755)
+        start_nothing(root)
 
     def install(self, jail: Jail, recipe: Recipe, root: Path, block: Transaction, *, other: bool) -> None:
         """One transaction by apt in the image; a package of otherpkgs may come from any of their folders."""
@@ -99,6 +102,20 @@ class Debian:
             if names:
                 words = [*APT, verb, "--", *names]
                 jail.inside(root, *words, env={**QUIET, **block.environment}, shown=shown)
+
+    def refresh(self, jail: Jail, recipe: Recipe, root: Path, gone: Sequence[str]) -> None:
+        """Newest versions by dist-upgrade; what is gone is as if a package had brought it along."""
+        start_nothing(root)
+        (root / DPKG).write_text("force-unsafe-io\n", encoding="utf-8")
+        shown = folders(recipe.sources)
+        jail.inside(root, "apt-get", "update", env=QUIET, shown=shown)
+        if there := [name for name in gone if name in self.installed(root)]:
+            jail.inside(root, "apt-mark", "auto", "--", *there)
+        jail.inside(root, *APT, "dist-upgrade", env=QUIET, shown=shown)
+
+    def tidy(self, jail: Jail, recipe: Recipe, root: Path) -> None:
+        """What is only recommended is not needed, and of kernels only the newest."""
+        jail.inside(root, *APT, *STRICT, "autoremove", "--purge", env=QUIET)
 
     def initrd(self, jail: Jail, recipe: Recipe, root: Path) -> tuple[Path, Path]:
         """Kernel and RAM disk, below the root."""
@@ -129,6 +146,13 @@ class Debian:
         if line := next((line for line in said.splitlines() if any(word in line for word in UNREACHED)), ""):
             return Cause(sentence=f"a mirror cannot be reached: {line.strip()[:300]}")
         return Cause()
+
+
+def start_nothing(root: Path) -> None:
+    """Let packages start no service while the image is built."""
+    policy = root / POLICY
+    policy.write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
+    policy.chmod(0o755)
 
 
 def usual_kernel(recipe: Recipe, arch: str) -> str:

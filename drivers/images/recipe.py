@@ -65,6 +65,12 @@ class Distribution(Protocol):
     def install(self, jail: Jail, recipe: Recipe, root: Path, block: Transaction, *, other: bool) -> None:
         """Carry one transaction out."""
 
+    def refresh(self, jail: Jail, recipe: Recipe, root: Path, gone: Sequence[str]) -> None:
+        """Bring a finished tree to the newest versions; what is gone from the lists may stay if needed."""
+
+    def tidy(self, jail: Jail, recipe: Recipe, root: Path) -> None:
+        """Remove the packages that nothing needs any more."""
+
     def initrd(self, jail: Jail, recipe: Recipe, root: Path) -> tuple[Path, Path]:
         """Make the initial RAM disk with dracut; kernel and RAM disk, below the root."""
 

@@ -12,10 +12,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from core.errors import RequestError, UnavailableError
 from drivers.files import write_whole
@@ -42,6 +43,10 @@ class Record:
     initrd: str = ""
     built: float = 0.0
     packages: Mapping[str, str] = field(default_factory=dict)
+    #: For drivers/images/reuse.py: a hash of what must not change, the lists, and the base system's packages.
+    rest: str = ""
+    lists: Sequence[Mapping[str, Any]] = ()
+    base: Sequence[str] = ()
     #: The packed image: name below the folder, SHA-256, bytes, when.
     file: str = ""
     sha256: str = ""

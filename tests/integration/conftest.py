@@ -17,7 +17,13 @@ from drivers.services import redis as embedded
 collect_ignore = (
     []
     if os.geteuid() == 0 or os.environ.get("CI")
-    else ["test_images.py", "test_images_dnf.py", "test_rmimage.py", "test_services.py"]
+    else [
+        "test_images.py",
+        "test_images_dnf.py",
+        "test_images_reuse.py",
+        "test_rmimage.py",
+        "test_services.py",
+    ]
 )
 
 _numbers = itertools.count(1)
