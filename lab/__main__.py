@@ -8,10 +8,7 @@ import os
 import signal
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -20,24 +17,9 @@ from lab.image import cache_folder, image
 from lab.laboratory import Laboratory
 from lab.machine import accelerator
 from lab.namespaces import namespaces, sweep
+from lab.serviceimage import service_node
+from lab.stages import Stages
 from lab.tables import OSIMAGE, SNS
-
-
-@dataclass(slots=True)
-class Stages:
-    """What took how long."""
-
-    out: TextIO
-    _began: float = field(default_factory=time.monotonic)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time what happens inside, and say so when it went well."""
-        began = time.monotonic()
-        yield
-        now = time.monotonic()
-        self.out.write(f"  {name:<58} {now - began:6.1f} s   at {now - self._began:6.1f} s\n")
-        self.out.flush()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +33,6 @@ class Kind:
 
 def run(kind: Kind, *, keep: bool = False, out: TextIO = sys.stdout) -> None:
     """The whole story. Raises ServalError when anything is not as it should be; removes all it made."""
-    if os.geteuid() != 0:
-        raise UnavailableError("the laboratory makes network namespaces and a Debian: start it as root")
     stages = Stages(out)
     with stages.stage("kernel, initramfs and Debian (from the cache, or built)"):
         built = image(cache_folder())
@@ -112,12 +92,22 @@ def main(words: list[str]) -> int:
     parser.add_argument("--netboot", default="xnba", choices=("xnba", "grub2", "pxe"), help="the loader")
     parser.add_argument("--keep", action="store_true", help="leave it running, come what may")
     parser.add_argument("--clean", action="store_true", help="remove what was left running, and end")
+    parser.add_argument(
+        "--service-image", nargs="?", const="", metavar="FOLDER",
+        help="boot a service node from its image (of this rootimgdir, else built) instead of all this",
+    )  # fmt: skip
     options = parser.parse_args(words)
     signal.signal(signal.SIGTERM, stopped)
     try:
         for name in sweep(kept=options.clean):
             sys.stdout.write(f"removed what was left of {name}\n")
-        if not options.clean:
+        if options.clean:
+            return 0
+        if os.geteuid() != 0:
+            raise UnavailableError("the laboratory makes network namespaces and a Debian: start it as root")
+        if options.service_image is not None:
+            service_node(options.service_image, Stages(sys.stdout), keep=options.keep)
+        else:
             run(Kind(options.nodes, options.firmware, options.netboot), keep=options.keep)
     except ServalError as error:
         sys.stderr.write(f"Error: {error.message}\n")

@@ -246,10 +246,10 @@ def install_image(image: Image, folder: Path) -> None:
             shutil.copy(file, folder / file.name)
 
 
-def wait_until(holds: Callable[[], bool], otherwise: Callable[[], str]) -> None:
+def wait_until(holds: Callable[[], bool], otherwise: Callable[[], str], patience: float = PATIENCE_S) -> None:
     """Return when it holds. Raises UnavailableError with what `otherwise` says when it never does."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience
     while not holds():
         if time.monotonic() > deadline:
-            raise UnavailableError(f"after {PATIENCE_S:.0f} s: {otherwise()}")
+            raise UnavailableError(f"after {patience:.0f} s: {otherwise()}")
         time.sleep(LOOK_S)

@@ -42,6 +42,7 @@ class Machine:
     accelerator: str
     #: `bios`, whose network boot is iPXE in the card; `uefi`, with a network boot of its own.
     firmware: str = "bios"
+    megabytes: int = MEGABYTES
 
     def save(self) -> None:
         """Write down what it is, for `load`."""
@@ -53,6 +54,11 @@ class Machine:
     def console(self) -> Path:
         """What it wrote to its serial line since it was made."""
         return self.folder / "console"
+
+    @property
+    def serial(self) -> Path:
+        """The socket of its serial line, for one who reads and writes there."""
+        return self.folder / "serial"
 
     # -- power -------------------------------------------------------------------------------------
 
@@ -94,14 +100,15 @@ class Machine:
 
     def command(self) -> list[str]:
         """How it is started, to run in the background."""
-        folder = self.folder
+        folder, log = self.folder, f"logfile={self.console},logappend=on"
         return [
             *(QEMU, "-name", self.name, "-cpu", "max", "-accel", self.accelerator, *self._firmware()),
-            *("-m", str(MEGABYTES), "-smp", "1", "-nodefaults", "-display", "none"),
+            *("-m", str(self.megabytes), "-smp", "1", "-nodefaults", "-display", "none"),
             *("-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no"),
             *("-device", f"virtio-net-pci,netdev=net,mac={self.mac},bootindex=0{self._rom()}"),
             *("-device", "virtio-rng-pci"),
-            *("-chardev", f"file,id=console,path={self.console},append=on", "-serial", "chardev:console"),
+            *("-chardev", f"socket,id=console,path={self.serial},server=on,wait=off,{log}"),
+            *("-serial", "chardev:console"),
             *("-qmp", f"unix:{folder / 'qmp'},server=on,wait=off"),
             *("-daemonize", "-pidfile", str(folder / "pid")),
         ]
