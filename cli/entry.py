@@ -25,6 +25,7 @@ COMMANDS = {
     "nodeset": ("cli.nodeset", "nodeset"),
     "genimage": ("cli.genimage", "genimage"),
     "packimage": ("cli.genimage", "packimage"),
+    "copycds": ("cli.copycds", "copycds"),
     "rmimage": ("cli.rmimage", "rmimage"),
     "snmove": ("cli.snmove", "snmove"),
     "nodestat": ("cli.nodestat", "nodestat"),

@@ -140,12 +140,13 @@ def ask(
     options: argparse.Namespace,
     kind: str,
     details: Mapping[str, str],
+    what: str = "",
 ) -> int:
-    """Enter the job, whose one node is the management node, and follow it."""
+    """Enter the job, whose one node is the management node, and follow it; `what`: no image."""
     spread = SpreadAsk(
         request=ctx.request,
         command=kind,
-        label=f"{kind} {details['image']}",
+        label=f"{kind} {what or details['image']}",
         who=ctx.who,
         kinds=(kind,),
         pools={home.mn: (home.mn,)},

@@ -18,6 +18,7 @@ WRITING = frozenset({"serval sn forget", "serval sn drain", "serval sn undrain"}
 #: What needs files, or an editor, of the host that may write: command → what to do instead.
 MN_ALONE = {
     "restorexCATdb": "",
+    "copycds": "",
     "serval import-xcat": "",
     "tabedit": " (here you can write a table with tabdump -f, edit it and give it to tabrestore)",
 }

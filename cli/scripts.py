@@ -40,6 +40,11 @@ def packimage() -> NoReturn:
     main("packimage")
 
 
+def copycds() -> NoReturn:
+    """The `copycds` script."""
+    main("copycds")
+
+
 def rmimage() -> NoReturn:
     """The `rmimage` script."""
     main("rmimage")

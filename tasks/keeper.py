@@ -32,7 +32,7 @@ from drivers import leases
 from drivers.certificate import make_certificate
 from drivers.resolve import host_names
 from drivers.seal import make_key
-from routing import imaging, monitoring, services
+from routing import copying, imaging, monitoring, services
 from routing.authority import boottime
 from routing.keepers import KEEPERS
 from routing.router import JOBS
@@ -120,8 +120,9 @@ class Keeper:
             announce(self.home, engine, KEEPERS)
         if self.is_mn:
             with logged():
-                for folder in imaging.sweep_builds(self.home, engine):
-                    log.warning("removed what a build that was killed had left in %s", folder)
+                left = imaging.sweep_builds(self.home, engine) + copying.sweep_copies(self.home, engine)
+                for folder in left:
+                    log.warning("removed what a build or copy that was killed had left in %s", folder)
 
     # -- workers -----------------------------------------------------------------------------------
 

@@ -10,7 +10,11 @@ from core.errors import DefinitionError
 from core.nodeset.images import PLAIN
 
 #: The letters before the version in osvers, where the folder of the distribution is not called so.
-FOLDERS = {"rhel": "rh", "rhels": "rh", "rhelc": "rh", "sle": "sles", "centos-stream": "centos"}
+FOLDERS = {
+    **dict.fromkeys(("rhel", "rhels", "rhelc"), "rh"),
+    **dict.fromkeys(("sle", "sled", "leap"), "sles"),
+    "centos-stream": "centos",
+}
 
 
 @dataclass(frozen=True, slots=True)
