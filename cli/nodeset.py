@@ -7,6 +7,7 @@ from functools import partial
 
 from cli.arguments import Parser, command
 from cli.context import Context
+from cli.images import wait_for_images
 from cli.noderange import node_list
 from cli.nodesetstat import stat, states_of
 from cli.power import asked_before, ring, submit_and_follow, wait
@@ -39,6 +40,9 @@ def nodeset_parser(ctx: Context) -> Parser:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line, one line a node")
     parser.add_argument("--no-wait", action="store_true", help="print the job's number and leave")
+    parser.add_argument(
+        "--wait", action="store_true", help="wait until service nodes have the image, instead of refusing"
+    )
     parser.add_argument("--plan", action="store_true", help="print what would be set; nothing is")
     parser.add_argument("--supersede", action="store_true", help="cancel what older jobs have not sent yet")
     parser.add_argument(
@@ -65,6 +69,10 @@ def nodeset(argv: list[str], ctx: Context) -> int:
     with reading(engine) as connection:
         nodes = node_list(connection, options.noderange, ctx)
         made = rules.plan(connection, chain, nodes, home)
+    if options.wait and not options.plan and made.images.lacking:
+        wait_for_images(ctx, home, engine, made.images, options)
+        with reading(engine) as connection:
+            made = rules.plan(connection, chain, nodes, home)
     if options.plan:
         return print_plan(ctx, made, options.json)
     return submit_and_follow(ctx, home, engine, partial(submit, ctx, engine, made, options), options)

@@ -11,7 +11,8 @@ from core.errors import RequestError
 #: A command that shows passwords belongs here, or a service node could ask the management node for them.
 HERE = frozenset(
     ["lsdef", "nodels", "tabdump", "gettab", "tabgrep", "lsxcatd", "dumpxCATdb", "serval"]
-    + [f"serval {word}" for word in (*(LOCAL - {"import-xcat"}), "jobs", "job", "watch", "why", "sn")]
+    + [f"serval {word}" for word in LOCAL - {"import-xcat"}]
+    + [f"serval {word}" for word in ("jobs", "job", "watch", "why", "sn", "images")]
 )
 #: What writes in spite of its first word.
 WRITING = frozenset({"serval sn forget", "serval sn drain", "serval sn undrain"})

@@ -14,6 +14,7 @@ SUBCOMMANDS = {
     "server": ("cli.server", "server", "be the warm command server"),
     "sn": ("cli.members", "sn", "service nodes: lease, version, load, nodes served"),
     "services": ("cli.services", "services", "set up or check the daemons of service nodes"),
+    "images": ("cli.images", "images", "which service node has which version of an image"),
     "console": ("cli.console", "console", "the serial console of a node"),
     "check": ("cli.check", "check", "what is wrong with the hierarchy, and how to mend it"),
     "jobs": ("cli.jobs", "listing", "the newest jobs"),

@@ -17,7 +17,7 @@ from core.nodeset.words import Step
 from core.wanted import Kind
 from db import imagecopies, wanted
 from db.bootvalues import site_place
-from db.engine import Connection
+from db.engine import Connection, Engine, one_writer, reading, writing
 from db.home import Home
 from db.images import read_image
 from db.lookup import Values, effective, site_values, split_list
@@ -93,20 +93,24 @@ def enter(connection: Connection, wishes: Mapping[str, tuple[Collection[str], Im
     wanted.put(connection, Kind.IMAGE, entries)
 
 
-def publish(connection: Connection, home: Home, name: str) -> ImageDoc | None:
-    """Write what packimage has made, for those whose nodes boot it; None when it is not to be copied.
+def publish(engine: Engine, home: Home, name: str) -> list[str]:
+    """Write what packimage has made for those whose nodes boot it; they, without the management node.
 
-    The caller's transaction has called `one_writer`. Raises UnavailableError when it cannot be read.
+    Raises DefinitionError when there is no such osimage, UnavailableError when it cannot be read.
     """
-    site = site_values(connection)
-    old = standing(connection, [name]).get(name)
-    image = image_of(name, read_image(connection, name))
-    doc = document(image, site_place(site), home, old.doc if old else None)
-    if doc is not None:
-        having = users(connection, name, home.mn)
-        text = doc.to_text()
-        wanted.put(connection, Kind.IMAGE, {name: (sorted({home.mn, *having}) if having else (), text)})
-    return doc
+    with reading(engine) as connection:
+        place = site_place(site_values(connection))
+        old = standing(connection, [name]).get(name)
+        image = image_of(name, read_image(connection, name))
+    doc = document(image, place, home, old.doc if old else None)
+    if doc is None:
+        return []
+    with writing(engine) as connection:
+        one_writer(connection)
+        having = sorted(users(connection, name, home.mn))
+        members_ = sorted([home.mn, *having]) if having else []
+        wanted.put(connection, Kind.IMAGE, {name: (members_, doc.to_text())})
+    return having
 
 
 def forget(connection: Connection, name: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.errors import RequestError, ServalError, UnavailableError
+from core.fold import fold
 from db import events, jobs
 from db.deliveries import Said
 from db.engine import Engine, reading, writing
@@ -19,6 +20,7 @@ from drivers.images.jail import Jail
 from drivers.images.ownwheel import gather
 from drivers.images.pack import Compression, Method, Wanted, pack
 from drivers.images.shelf import sweep
+from routing.imagewishes import publish
 from routing.osimages import images, recipe, source
 from routing.syncing import Hand, Order
 
@@ -109,11 +111,14 @@ def packimage(order: Order) -> Said:
 
     def act(jail: Jail, tell: Tell) -> str:
         record, gone = pack(found.folder, wanted, jail, tell)
+        having = publish(order.engine, order.home, found.name)
         said = f"{found.folder / record.file}: {record.size >> 20} MB, sha256 {record.sha256[:16]}"
         if not password:
             said += "; root has no password, for passwd has no row key=system username=root"
         if gone:
             said += f"; {', '.join(gone)} is gone: run nodeset for the nodes that booted it"
+        if having:
+            said += f"; goes to {fold(having)}"
         return said
 
     return carried_out(order, act)

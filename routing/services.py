@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from core.errors import ServalError
+from core.errors import ServalError, UnavailableError
 from core.services import settings
 from core.services.wanted import Result, Service, State, Wanted
 from core.syncspec import Mode
@@ -170,6 +170,21 @@ def set_up(
         level = logging.WARNING if one.state is State.FAILED else logging.INFO
         log.log(level, "%s: %s: %s", one.service, one.state, one.sentence)
     return results
+
+
+def serve_files(home: Home, engine: Engine) -> None:
+    """Let this host's web server run, whatever servicenode asks: service nodes fetch images from it.
+
+    Raises UnavailableError or RequestError when it cannot, or does not work.
+    """
+    with reading(engine) as connection:
+        tables = read_tables(connection, home)
+    part = next(part for part in DAEMONS if part.name == "nginx")
+    runner = runner_of(home)
+    with runner.records.locked():
+        kept = keep_up(part.describe(tables, []), runner)
+    for complaint in filter(None, kept.complaints.values()):
+        raise UnavailableError(f"{part.name}: {complaint}")
 
 
 def revive(home: Home) -> list[str]:

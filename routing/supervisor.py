@@ -18,6 +18,7 @@ from routing import fencing, verdicts
 from routing.beats import BeatWatch
 from routing.catchup import CatchUp
 from routing.handout import HandOut
+from routing.imagespread import ImageSpread
 from routing.means import Credentials, Means, parcel_of
 from routing.means import Parcel as Parcel
 from routing.spread import Spread
@@ -53,6 +54,7 @@ class Supervisor:
         self._hand_out = HandOut(self._means)
         self._spread = Spread(self._means, self._hand_out)
         self._catch_up = CatchUp(self._means)
+        self._images = ImageSpread(self._means)
         self._jobs: dict[int, Watched] = {}
         self._beats = BeatWatch()
         self._peers = BeatWatch()
@@ -77,6 +79,7 @@ class Supervisor:
                 self._step_safely(row, view)
             self._publish_late(view)
             self._catch_up.step(view)
+            self._images.step(view)
         except UnavailableError:
             self._jobs.clear()  # nobody knows what was committed
             self.observer.begin_anew("the database did not answer")

@@ -1,4 +1,4 @@
-"""The attempts of genimage and packimage, in the build queue of the management node."""
+"""The attempts of genimage, packimage and their like, and of what brings service nodes their images."""
 
 import os
 

@@ -34,6 +34,7 @@ from drivers.resolve import host_names
 from drivers.seal import make_key
 from routing import copying, imaging, monitoring, services
 from routing.authority import boottime
+from routing.imagecopies import announce_copies
 from routing.keepers import KEEPERS
 from routing.router import JOBS
 from routing.syncing import announce
@@ -66,10 +67,8 @@ class QueueClass:
     children: int
 
 
-def queue_classes(*, is_mn: bool) -> list[QueueClass]:
-    """Small interactive work, batches of big jobs with a process for each core, and on the MN images."""
-    usual = [QueueClass("", 1), QueueClass(".bulk", os.cpu_count() or 1)]
-    return [*usual, QueueClass(".build", 1)] if is_mn else usual
+#: Small interactive work, batches of big jobs with a process for each core, and what takes minutes: images.
+QUEUES = (QueueClass("", 1), QueueClass(".bulk", os.cpu_count() or 1), QueueClass(".build", 1))
 
 
 @dataclass(slots=True)
@@ -97,7 +96,7 @@ class Keeper:
         chores = [self._look_at_database, self._hold_lease, self._serve, self._monitor]
         if self.is_mn:
             chores.append(self._supervisor())
-        for kind in queue_classes(is_mn=self.is_mn):
+        for kind in QUEUES:
             self._start(kind)
         self._status.look()
         threads = [self._thread(chore) for chore in chores]
@@ -118,6 +117,7 @@ class Keeper:
             members.certify(connection, self.home.name, certificate)
         with logged():
             announce(self.home, engine, KEEPERS)
+            announce_copies(self.home, engine)
         if self.is_mn:
             with logged():
                 left = imaging.sweep_builds(self.home, engine) + copying.sweep_copies(self.home, engine)
@@ -147,7 +147,7 @@ class Keeper:
 
     def _wait_for_workers(self) -> None:
         """No sign of life before somebody listens: work would be sent that nobody claims in time."""
-        files = [self._ready_file(kind) for kind in queue_classes(is_mn=self.is_mn)]
+        files = [self._ready_file(kind) for kind in QUEUES]
         while not all(file.exists() for file in files) and not self.stop.wait(LISTEN_LOOK_S):
             pass
 
@@ -155,7 +155,7 @@ class Keeper:
         """Start again what ended. On the main thread: a child dies with the thread that started it."""
         while not self.stop.wait(RESTART_S):
             self._status.look()
-            for kind in queue_classes(is_mn=self.is_mn):
+            for kind in QUEUES:
                 name = self.home.name + kind.suffix
                 status = self._workers[name].poll()
                 if status is not None:

@@ -23,6 +23,7 @@ SITE_KEYS = {
     "forwarders": f"Name servers that unknown names are passed on to. {YET}",
     "FQDNfirst": "1, yes or enable: makehosts writes the full name before the short one.",
     "hierarchicalattrs": "column[:delimiter],… whose values are joined over the node and all its groups.",
+    "imagefetches": "How many service nodes fetch images at a time; 4.",
     "installdir": f"Root of everything that nodes install from; /install. {YET}",
     "installloc": f"[host:]directory that service nodes mount on installdir; empty: a copy each. {YET}",
     "ipmiretries": "How often a BMC is asked again.",

@@ -1,0 +1,125 @@
+"""Images on their way to service nodes: who lacks one gets a job of its own, a limited number at a time.
+
+The jobs in the database are what is counted (site.imagefetches), so nothing is to be remembered or given
+back when a service node or a supervisor dies. A fetch has a queue of its own on the service node, and no
+other work waits for it. Who failed is asked again, less and less often.
+"""
+
+import logging
+from dataclasses import dataclass, field
+
+from core.errors import RequestError
+from core.site import number
+from core.wanted import Kind
+from db import jobs, wanted
+from db.engine import Connection, one_writer, reading, writing
+from db.lookup import site_values
+from routing.liveness import Kind as Alive
+from routing.means import Means
+from routing.spread import SpreadAsk, new_job
+from routing.view import View
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+#: How soon a service node is asked again, seconds; twice as late after each time, up to the second.
+AGAIN_S = 30.0
+LATEST_S = 960.0
+#: How many service nodes fetch at a time when site.imagefetches is not set.
+FETCHES = 4
+COMMAND = "images"
+WHO = "serval"
+#: The queue classes: on a service node a fetch takes long, on the management node files are only read.
+QUEUE, MN_QUEUE = "build", "bulk"
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one supervisor remembers of a service node that is behind."""
+
+    #: The newest revision and the start of its worker: with another one it begins anew.
+    key: tuple[int, str]
+    tries: int = 0
+    not_before: float = field(default=float("-inf"))
+
+
+class ImageSpread:
+    """What one supervisor does about images that service nodes lack."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._looked = float("-inf")
+        self._turns: dict[str, Turn] = {}
+        #: Service node → revisions (newest, had) between which nothing is about it.
+        self._fine: dict[str, tuple[int, int]] = {}
+
+    def step(self, view: View) -> None:
+        """Ask the next ones, as many as may fetch at a time."""
+        if view.at - self._looked < LOOK_S:
+            return
+        self._looked = view.at
+        busy = {row.label for row in view.jobs if row.command == COMMAND}
+        with reading(self._means.engine) as connection:
+            newest = wanted.last(connection, Kind.IMAGE)
+            behind = self._behind(connection, newest)
+            room = self._most(connection) - len(busy) if behind else 0
+        for name in sorted(behind, key=self._order):
+            turn = self._turns[name]
+            if label_of(name) in busy:
+                turn.not_before = view.at + min(AGAIN_S * 2 ** max(turn.tries - 1, 0), LATEST_S)
+            elif room > 0 and view.at >= turn.not_before:
+                self._ask(name, turn)
+                room -= 1
+
+    def _behind(self, connection: Connection, newest: int) -> list[str]:
+        """Live service nodes that lack an image, each with its turn."""
+        observer, found = self._means.observer, []
+        have = wanted.have(connection, Kind.IMAGE) if newest else {}
+        for name, lease in observer.leases.items():
+            had = have[name].revision if name in have else 0
+            if had >= newest or observer.state(name).kind is not Alive.LIVE:
+                continue
+            if self._fine.get(name) == (newest, had):
+                continue
+            if not wanted.lacks(connection, Kind.IMAGE, (name, *lease.aliases), had):
+                self._fine[name] = (newest, had)
+                continue
+            found.append(name)
+            if name not in self._turns or self._turns[name].key != (newest, lease.boot):
+                self._turns[name] = Turn((newest, lease.boot))
+        return found
+
+    def _order(self, name: str) -> tuple[bool, int, str]:
+        """The management node first, for it serves the others; then who was asked least."""
+        return name != self._means.mn, self._turns[name].tries, name
+
+    def _most(self, connection: Connection) -> int:
+        try:
+            return int(number(site_values(connection), "imagefetches", FETCHES, least=1))
+        except RequestError as error:
+            log.warning("%s", error.message)
+            return FETCHES
+
+    def _ask(self, name: str, turn: Turn) -> None:
+        turn.tries += 1
+        turn.not_before = self._means.clock() + AGAIN_S
+        now, (newest, boot) = self._means.wall(), turn.key
+        ask = SpreadAsk(
+            request=f"{COMMAND}-{name}-{newest}-{boot}-{int(now // AGAIN_S)}",
+            command=COMMAND,
+            label=label_of(name),
+            who=WHO,
+            kinds=(Kind.IMAGE,),
+            pools={name: (name,)},
+            changing=False,
+            queue=MN_QUEUE if name == self._means.mn else QUEUE,
+        )
+        with writing(self._means.engine) as connection:
+            one_writer(connection)
+            number_ = jobs.enter(connection, new_job(ask), now)
+        log.info("%s lacks images: job %d", name, number_)
+
+
+def label_of(name: str) -> str:
+    """The label of the job that brings a service node its images."""
+    return f"{COMMAND} {name}"
