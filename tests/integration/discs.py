@@ -1,6 +1,8 @@
 """Images of DVDs, made by xorriso: as small as can be, with the names that real ones have."""
 
 import gzip
+import os
+import struct
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -49,3 +51,18 @@ def debian(top: Path, number: int, *packages: str) -> Path:
     (folder / "dists/stable").symlink_to("bookworm")
     (folder / "debian").symlink_to(".")
     return iso(top.with_suffix(".iso"), folder)
+
+
+def swollen(file: Path, content: bytes, size: int) -> None:
+    """Let the one file of this content seem to have so many bytes, of which the image holds only zeros."""
+    image = file.read_bytes()
+    blocks, more = file.stat().st_size // 2048, size // 2048 + 1
+    for old, new in ((len(content), size), (blocks, blocks + more)):
+        image = image.replace(both(old), both(new))
+    file.write_bytes(image)
+    os.truncate(file, len(image) + more * 2048)
+
+
+def both(number: int) -> bytes:
+    """A number as ISO 9660 writes it: little endian, then big endian."""
+    return struct.pack("<I", number) + struct.pack(">I", number)
