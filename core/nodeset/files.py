@@ -26,9 +26,9 @@ MEDIA = {
     "debian": [
         (f"{folder}/{kernel}", f"{folder}/initrd.gz")
         for folder, kernel in (
-            ("install.{short}", "vmlinuz"),
-            ("install/netboot/debian-installer/{deb}", "linux"),
             ("debian-installer/{deb}", "linux"),
+            ("install/netboot/debian-installer/{deb}", "linux"),
+            ("install.{short}", "vmlinuz"),  # of a DVD, on which it looks for a drive
         )
     ],
     "ubuntu": [
