@@ -33,7 +33,7 @@ OWN_RIGHTS = frozenset({"tabedit", "tabrestore", "dumpxCATdb", "restorexCATdb", 
 JOBS = frozenset(
     [
         *("rpower", "rsetboot", "nodeset", "makedhcp", "makedns", "makentp", "makeconservercf", "snmove"),
-        *("genimage", "packimage", "copycds", "rmimage"),
+        *("genimage", "packimage", "liteimg", "copycds", "rmimage"),
         *("serval retry", "serval services"),
     ]
 )

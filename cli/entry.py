@@ -27,6 +27,7 @@ COMMANDS = {
     "packimage": ("cli.genimage", "packimage"),
     "copycds": ("cli.copycds", "copycds"),
     "rmimage": ("cli.rmimage", "rmimage"),
+    "liteimg": ("cli.liteimg", "liteimg"),
     "snmove": ("cli.snmove", "snmove"),
     "nodestat": ("cli.nodestat", "nodestat"),
     "mkdef": ("cli.definitions", "mkdef"),

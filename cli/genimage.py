@@ -88,7 +88,7 @@ def packimage(argv: list[str], ctx: Context) -> int:
         return follow_steps(ctx, engine, known, options)
     with reading(engine) as connection:
         name = image_name(connection, options, make=False)
-        found = osimages.source(connection, home, name)
+        found = osimages.source(connection, home, name, (osimages.METHOD,))
         found.excludes()
     if not (found.folder / "rootimg").is_dir():
         raise RequestError(f"{found.folder / 'rootimg'} is not there: run genimage {name} first")
@@ -104,6 +104,11 @@ def add_usual(parser: Parser) -> None:
     parser.add_argument("-o", dest="osvers", metavar="OS", help="such as debian12, in place of IMAGENAME")
     parser.add_argument("-p", dest="profile", metavar="PROFILE", help="such as compute or service")
     parser.add_argument("-a", dest="osarch", metavar="ARCH", default="x86_64", help="default x86_64")
+    add_following(parser)
+
+
+def add_following(parser: Parser) -> None:
+    """How the job is followed."""
     parser.add_argument("-V", "--verbose", action="store_true", help="show the host that does it")
     parser.add_argument("--json", action="store_true", help="one JSON object at the end, no steps")
     parser.add_argument("--no-wait", action="store_true", help="print the job's number and leave")

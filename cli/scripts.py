@@ -50,6 +50,11 @@ def rmimage() -> NoReturn:
     main("rmimage")
 
 
+def liteimg() -> NoReturn:
+    """The `liteimg` script."""
+    main("liteimg")
+
+
 def snmove() -> NoReturn:
     """The `snmove` script."""
     main("snmove")

@@ -3,11 +3,13 @@
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from core.images.statelite import lasting
 from core.nodeset.cmdline import Place
 from core.nodeset.images import Image, image_of
 from core.site import number
 from db.definitions import read_rows
 from db.engine import Connection
+from db.images import lite_rows
 from db.lookup import Unreadable, Values, effective, site_values
 
 WANTED = {
@@ -15,7 +17,7 @@ WANTED = {
     "noderes": ["servicenode", "netboot", "tftpdir", "nfsserver", "xcatmaster", "proxydhcp"],
     "nodehm": ["serialport", "serialspeed", "serialflow"],
     "bootparams": ["addkcmdline"],
-    "statelite": ["statemnt"],
+    "statelite": ["image", "statemnt", "mntopts"],
 }
 #: Site settings that stand for values which a node does not have.
 USUAL = {"nodehm.serialport": "defserialport", "nodehm.serialspeed": "defserialspeed"}
@@ -37,11 +39,12 @@ def boot_values(connection: Connection, nodes: Collection[str]) -> BootValues:
     unreadable: Unreadable = {}
     found = effective(connection, WANTED, nodes, unreadable)
     site = site_values(connection)
+    keeping = lasting(lite_rows(connection, "litefile"))
     usual = {key: site[name] for key, name in USUAL.items() if site.get(name)}
     return BootValues(
         nodes={node: usual | values for node, values in found.items()} if usual else found,
         site=site,
-        images={name: image_of(name, row) for name, row in read_rows(connection, "osimage").items()},
+        images={name: image_of(name, row, keeping) for name, row in read_rows(connection, "osimage").items()},
         place=site_place(site),
         bad={node: sentence for (node, _), sentence in unreadable.items()},
     )

@@ -21,7 +21,7 @@ from drivers.images.ownwheel import gather
 from drivers.images.pack import Compression, Method, Wanted, pack
 from drivers.images.shelf import sweep
 from routing.imagewishes import publish
-from routing.osimages import images, recipe, source
+from routing.osimages import METHOD, images, recipe, source
 from routing.syncing import Hand, Order
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ def packimage(order: Order) -> Said:
     """The hand that packs the root tree of `image`."""
     details = order.details
     with reading(order.engine) as connection:
-        found = source(connection, order.home, details["image"])
+        found = source(connection, order.home, details["image"], (METHOD,))
         known = dict(passwords(connection, "system"))
     password = known.get("root", "")
     wanted = Wanted(

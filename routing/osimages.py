@@ -4,7 +4,7 @@ The command reads all of it before it makes the job, so a list that cannot be re
 reads it again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from drivers.images.recipe import Recipe
 SHIPPED = Path(__file__).resolve().parents[1] / "deploy" / "images"
 STATUS = SHIPPED.parent / "node" / "serval-status"
 METHOD = "netboot"
+#: What a tree of genimage can become.
+METHODS = (METHOD, "statelite")
 #: The profile of service nodes: its images have Serval's worker.
 SERVICE = "service"
 #: Attributes with files → the ending of the file that is looked for when they are not set.
@@ -107,13 +109,17 @@ class Source:
         return read_exlist(self.lists("exlist"), self.read, self.variables)
 
 
-def source(connection: Connection, home: Home, name: str) -> Source:
-    """What the tables say of an osimage. Raises DefinitionError when genimage cannot make it."""
+def source(connection: Connection, home: Home, name: str, methods: Collection[str] = METHODS) -> Source:
+    """What the tables say of an osimage. Raises DefinitionError for one of another provmethod."""
     values = read_image(connection, name)
     installdir = settings.trees(site_values(connection)).install
-    if values.get("provmethod", METHOD) != METHOD:
-        said = f"osimage {name} has provmethod {values['provmethod']}; genimage and packimage make {METHOD}"
-        raise DefinitionError(said)
+    if (method := values.get("provmethod", METHOD)) not in methods:
+        made = (
+            "genimage, then packimage for netboot or liteimg for statelite, make images of other provmethods"
+        )
+        raise DefinitionError(
+            f"osimage {name} has provmethod {method}, and {' or '.join(methods)} is needed: {made}"
+        )
     return Source(name, values, installdir, home)
 
 
@@ -147,12 +153,17 @@ def recipe(found: Source) -> Recipe:
         otherpkgdir=found.home.host_path(other),
         scripts=runnable,
         interface=values.get("nodebootif", ""),
-        drivers=tuple(word.strip() for word in values.get("netdrivers", "").split(",") if word.strip()),
+        drivers=drivers(found),
         kernel=kernel,
         variables=found.variables,
         files=shipped_files(is_service=is_service),
         worker=worker_for(kind.osvers, kind.osarch) if is_service else None,
     )
+
+
+def drivers(found: Source) -> tuple[str, ...]:
+    """linuximage.netdrivers."""
+    return tuple(word.strip() for word in found.values.get("netdrivers", "").split(",") if word.strip())
 
 
 def repositories(found: Source) -> tuple[str, ...]:
@@ -186,5 +197,5 @@ def images(connection: Connection, home: Home) -> list[Source]:
     return [
         Source(name, values, installdir, home)
         for name, values in rows.items()
-        if values.get("provmethod", METHOD) == METHOD
+        if values.get("provmethod", METHOD) in METHODS
     ]

@@ -92,6 +92,7 @@ ATTEMPTS = {
     "services": "servicesetup",
     "genimage": "imaging",
     "packimage": "imaging",
+    "liteimg": "imaging",
     "images": "imaging",
     "copycds": "imaging",
 }

@@ -1,7 +1,8 @@
 """Kernel arguments: where the image or the installer's answers are, the console, and what the tables add.
 
 `{server}` stays for the loader to fill in with the server that answered, `{node}` for each node. What the
-initial RAM disk reads: SERVAL=SERVER:PORT (where the node reports to), NODE=NAME, imgurl=URL.
+initial RAM disk reads: SERVAL=SERVER:PORT (where the node reports to), NODE=NAME, imgurl=URL, and for a
+statelite node STATEMNT=HOST:/FOLDER and MNTOPTS=OPTIONS (where what it keeps lies).
 """
 
 import re
@@ -10,6 +11,8 @@ from dataclasses import dataclass, replace
 
 from core.bootdoc import SERVER
 from core.errors import DefinitionError
+from core.images.statelite import EVERY, mount_options
+from core.images.statelite import place as nfs_place
 from core.nodeset.files import INSTALL, Files, media
 from core.nodeset.images import Image
 from core.nodeset.words import Step
@@ -24,8 +27,6 @@ PORT = re.compile(r"\d{1,3}|tty[A-Za-z]{1,8}\d{1,3}")
 SPEED = re.compile(r"\d{3,7}")
 HARD_FLOW = ("hard", "cts", "ctsrts")
 HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
-#: One word in any loader and shell.
-WORD = re.compile(r"[A-Za-z0-9_.,:/@%+=~-]+")
 #: The kernel reads 2,048 letters; loaders add some, and node and server are filled in.
 LONGEST = 1800
 
@@ -63,10 +64,9 @@ def of_image(image: Image, files: Files, place: Place, node: Values) -> str:
     """The arguments for an osimage. Raises DefinitionError for values that cannot stand there."""
     if image.provmethod == Step.INSTALL:
         words = _installer(image, place)
-    elif files.root.endswith("/rootimg"):
-        words = _nfs_root(image, files, place, node)
     else:
-        words = [f"imgurl={place.url(files.root)}", *_identity(place)]
+        root = _nfs_root(image, files, place) if image.on_nfs else f"imgurl={place.url(files.root)}"
+        words = [root, *_identity(place), *_lasting(image, place, node)]
     return _joined(words, node, image.addkcmdline, f"addkcmdline of osimage {image.imagename}")
 
 
@@ -96,12 +96,30 @@ def _installer(image: Image, place: Place) -> list[str]:
             return [*nfs, "autoinstall", f"ds=nocloud-net;s={answers}/"]
 
 
-def _nfs_root(image: Image, files: Files, place: Place, node: Values) -> list[str]:
+def _nfs_root(image: Image, files: Files, place: Place) -> str:
+    """Where dracut finds the root; service nodes serve NFS version 4."""
     folder = f"{place.installdir}{files.root.removeprefix(INSTALL)}"
-    options = _word(image.nfsrootopts or "ro", f"nfsrootopts of osimage {image.imagename}")
-    words = [f"root=nfs:{place.files_from}:{folder}:{options}", *_identity(place)]
-    if lasting := node.get("statelite.statemnt"):
-        words.append(f"STATEMNT={_word(lasting, 'statelite.statemnt')}")
+    options = mount_options(image.nfsrootopts, f"nfsrootopts of osimage {image.imagename}")
+    found = ",".join(dict.fromkeys(["ro", *filter(None, options.split(","))]))
+    return f"root=nfs4:{place.files_from}:{folder}:{found}"
+
+
+def _lasting(image: Image, place: Place, node: Values) -> list[str]:
+    """Where a statelite node keeps what lasts. Raises DefinitionError when that is nowhere."""
+    if image.provmethod != Step.STATELITE:
+        return []
+    where = node.get("statelite.statemnt", "")
+    if not where or node.get("statelite.image", "") not in (*EVERY, image.imagename):
+        if image.lasting:
+            raise DefinitionError(
+                f"osimage {image.imagename} has persistent rows in litefile, and statelite.statemnt does not "
+                "say where they are kept: chtab node=NODE|GROUP statelite.statemnt=HOST:/FOLDER"
+            )
+        return []
+    servers = {"node": NODE, "noderes.xcatmaster": place.reports_to, "noderes.nfsserver": place.files_from}
+    words = [f"STATEMNT={nfs_place(where, 'statelite.statemnt', servers)}"]
+    if options := mount_options(node.get("statelite.mntopts", ""), "statelite.mntopts"):
+        words.append(f"MNTOPTS={options}")
     return words
 
 
@@ -138,9 +156,3 @@ def _console(node: Values) -> list[str]:
     device = f"ttyS{port}" if port.isdigit() else port
     flow = "n8r" if node.get("nodehm.serialflow", "") in HARD_FLOW else ""
     return ["console=tty0", f"console={device},{speed}{flow}"]
-
-
-def _word(text: str, what: str) -> str:
-    if not WORD.fullmatch(text):
-        raise DefinitionError(f"{what} is {text[:80]!r}; it must be one plain word")
-    return text

@@ -102,6 +102,11 @@ def _not_there(image: Image, place: Place) -> str:
             f"osimage {image.imagename}: no installer's kernel and initrd where they are looked for, such as "
             f"{folder}: copycds puts the media of {image.osvers} there"
         )
+    if image.provmethod == Step.STATELITE:
+        return (
+            f"osimage {image.imagename}: kernel, initrd and root of its statelite form are not in {folder}: "
+            f"genimage {image.imagename}; liteimg {image.imagename}"
+        )
     return (
         f"osimage {image.imagename} is not packed: kernel, initrd and root image must be in {folder}: "
         f"genimage {image.imagename}; packimage {image.imagename}"

@@ -16,6 +16,8 @@ INSTALL = "install"
 TFTPBOOT = "tftpboot"
 #: What packimage writes, best first: a squashfs needs no memory for what is not read.
 ENDS = ("sfs", "cpio.zst", "cpio.gz", "cpio.xz", "tar.zst", "tar.gz", "tar.xz")
+#: What liteimg writes: beside a stateless image of the same rootimgdir, each with the kernel it belongs to.
+LITE_KERNEL, LITE_INITRD, LITE_ROOT = "kernel-statelite", "initrd-statelite.gz", "rootimg-statelite"
 #: Where the media of a family have kernel and initrd. {deb} is Debian's word for the architecture.
 MEDIA = {
     "redhat": [("images/pxeboot/vmlinuz", "images/pxeboot/initrd.img")],
@@ -61,12 +63,11 @@ def of_image(image: Image, installdir: str) -> tuple[Files, ...]:
     if image.provmethod == Step.INSTALL:
         return tuple(_of_media(image, installdir))
     folder = _rootimgdir(image, installdir)
-    if image.provmethod == Step.STATELITE and image.rootfstype != "ramdisk":
-        return (Files(f"{folder}/kernel", f"{folder}/initrd-statelite.gz", f"{folder}/rootimg"),)
-    kind, root = "stateless", "rootimg"
+    boot, root = (f"{folder}/kernel", f"{folder}/initrd-stateless.gz"), "rootimg"
     if image.provmethod == Step.STATELITE:
-        kind, root = "statelite", "rootimg-statelite"
-    boot = (f"{folder}/kernel", f"{folder}/initrd-{kind}.gz")
+        boot, root = (f"{folder}/{LITE_KERNEL}", f"{folder}/{LITE_INITRD}"), LITE_ROOT
+    if image.on_nfs:
+        return (Files(*boot, f"{folder}/{root}"),)
     return tuple(Files(*boot, f"{folder}/{root}.{end}") for end in ENDS)
 
 

@@ -1,7 +1,7 @@
 """Which osimage a node boots: the one named, its own, or the one that fits (xCAT osimage(5))."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from core.errors import DefinitionError
@@ -37,6 +37,13 @@ class Image:
     rootfstype: str = ""
     nfsrootopts: str = ""
     addkcmdline: str = ""
+    #: Whether a row of litefile keeps something of it over a boot (statelite.statemnt).
+    lasting: bool = False
+
+    @property
+    def on_nfs(self) -> bool:
+        """Whether the root of its nodes is on NFS."""
+        return self.provmethod == Step.STATELITE and self.rootfstype != "ramdisk"
 
     @property
     def state(self) -> str:
@@ -51,10 +58,15 @@ class Image:
         return next(found, "")
 
 
-def image_of(name: str, values: Values) -> Image:
-    """The image that these attributes of an osimage describe."""
-    fields = [field for field in Image.__dataclass_fields__ if field != "imagename"]
-    return Image(name, **{field: values.get(field, "") for field in fields})
+def image_of(name: str, values: Values, keeping: Collection[str] = ()) -> Image:
+    """The image that these attributes of an osimage describe.
+
+    `keeping`: images and groups of images with persistent rows in litefile.
+    """
+    fields = [field for field in Image.__dataclass_fields__ if field not in ("imagename", "lasting")]
+    own = {"ALL", name, *(group.strip() for group in values.get("groups", "").split(","))}
+    lasting = not own.isdisjoint(keeping)
+    return Image(name, **{field: values.get(field, "") for field in fields}, lasting=lasting)
 
 
 def choose(word: Word, node: Values, images: Mapping[str, Image]) -> Image:

@@ -1,27 +1,41 @@
 """The initial RAM disk of an image: dracut(8) of the image itself, with its modules for a root over HTTP.
 
 A module of ours (deploy/images/dracut) translates `imgurl=URL`, which nodeset writes, into dracut's own
-words, so the same kernel arguments boot a squashfs under an overlay and an archive in memory.
+words, so the same kernel arguments boot a squashfs under an overlay and an archive in memory. A statelite
+image has a RAM disk of its own, which knows NFS and lays the node's own files over the root.
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import DefinitionError
 from drivers.images.jail import Jail
 from drivers.images.recipe import Recipe
 
-#: `network-legacy` is the one that needs no daemon of its own: dhclient and ip.
-MODULES = ("network-legacy", "serval")
 #: What no diskless node needs. systemd would read root= before our module has translated imgurl=.
 OMIT = (
     "systemd dracut-systemd systemd-initrd systemd-networkd plymouth crypt lvm mdraid dmraid multipath "
     "iscsi nbd btrfs resume drm i18n pcsc tpm2-tss bluetooth"
 )
-FILE_SYSTEMS = "squashfs overlay"
 ALWAYS = ("virtio_net", "virtio_pci", "e1000e")
-INITRD = "boot/initrd-stateless.gz"
 PLAIN = re.compile(r"[A-Za-z0-9_.+-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One of the RAM disks of an image: file below its root, dracut's modules, and what may be mounted."""
+
+    file: str
+    #: `network-legacy` is the one that needs no daemon of its own: dhclient and ip.
+    modules: str
+    file_systems: str
+
+
+STATELESS = Form("boot/initrd-stateless.gz", "network-legacy serval", "squashfs overlay")
+STATELITE = Form(
+    "boot/initrd-statelite.gz", "network-legacy nfs serval statelite", "squashfs overlay nfs nfs4 ext4 xfs"
+)
 
 
 def release(root: Path, wanted: str) -> str:
@@ -40,7 +54,7 @@ def by_version(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.+-]", name)]
 
 
-def build(jail: Jail, recipe: Recipe, root: Path, kernel: str) -> Path:
+def build(jail: Jail, recipe: Recipe, root: Path, kernel: str, form: Form = STATELESS) -> Path:
     """Make the RAM disk; its path below the root."""
     interface = f"ip={recipe.interface}:dhcp" if recipe.interface else "ip=dhcp"
     drivers = [name.removesuffix(".ko") for name in recipe.drivers]
@@ -55,8 +69,8 @@ def build(jail: Jail, recipe: Recipe, root: Path, kernel: str) -> Path:
         "--no-early-microcode",
         "--gzip",
     ]
-    command += ["--add", " ".join(MODULES), "--omit", OMIT, "--filesystems", FILE_SYSTEMS]
+    command += ["--add", form.modules, "--omit", OMIT, "--filesystems", form.file_systems]
     command += ["--add-drivers", " ".join(dict.fromkeys((*ALWAYS, *drivers)))]
     command += ["--kernel-cmdline", f"rd.neednet=1 {interface} rd.live.overlay.overlayfs=1"]
-    jail.inside(root, *command, "--kver", kernel, f"/{INITRD}")
-    return root / INITRD
+    jail.inside(root, *command, "--kver", kernel, f"/{form.file}")
+    return root / form.file

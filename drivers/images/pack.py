@@ -88,9 +88,7 @@ def pack(folder: Path, wanted: Wanted, jail: Jail, tell: Tell) -> tuple[Record, 
             set_password(shelf.root, hashed(wanted.password))
         tell(10, "list of files")
         names = place / "names"
-        excludes = Excludes((*wanted.excludes.out, *OWN), wanted.excludes.keep)
-        with names.open("wb") as file:
-            file.writelines(plain(path) + b"\0" for path in excludes.kept(walk(shelf.root)))
+        list_files(shelf.root, names, wanted)
         tell(20, f"archive method:{wanted.method} compress method:{wanted.compression}")
         new = place / wanted.name
         run(jail, shelf.root, names, new, wanted)
@@ -104,6 +102,13 @@ def pack(folder: Path, wanted: Wanted, jail: Jail, tell: Tell) -> tuple[Record, 
         for path in gone:
             path.unlink()
     return record, [path.name for path in gone]
+
+
+def list_files(root: Path, names: Path, wanted: Wanted) -> None:
+    """Write the names of what is packed, each with a NUL behind it."""
+    excludes = Excludes((*wanted.excludes.out, *OWN), wanted.excludes.keep)
+    with names.open("wb") as file:
+        file.writelines(plain(path) + b"\0" for path in excludes.kept(walk(root)))
 
 
 def run(jail: Jail, root: Path, names: Path, new: Path, wanted: Wanted) -> None:

@@ -1,7 +1,8 @@
 """nfs-ganesha serves /install and /tftpboot over NFS version 4, read-only (ganesha-config(8)).
 
 It needs neither the kernel's NFS server nor rpcbind, so every host can run it and nothing global is changed.
-Root of a node may read all, as in xCAT: a node's root file system comes this way.
+Root of a node may read all, as in xCAT: a node's root file system comes this way, with the numbers of its
+owners, since names mean nothing to a RAM disk.
 """
 
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ NFS_CORE_PARAM {{
 }}
 NFSv4 {{
     Graceless = true;
+    Only_Numeric_Owners = true;
     RecoveryRoot = "{recovery}";
 }}
 NFS_KRB5 {{

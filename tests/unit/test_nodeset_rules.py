@@ -164,7 +164,8 @@ def test_files_of_each_method() -> None:
     best = of_image(STATELESS, "/install")[0]
     assert best == Files(f"{folder}/kernel", f"{folder}/initrd-stateless.gz", f"{folder}/rootimg.sfs")
     nfs = of_image(NFSROOT, "/install")
-    assert nfs == (Files(f"{folder}/kernel", f"{folder}/initrd-statelite.gz", f"{folder}/rootimg"),)
+    boot = (f"{folder}/kernel-statelite", f"{folder}/initrd-statelite.gz")
+    assert nfs == (Files(*boot, f"{folder}/rootimg-statelite"),)
     ramdisk = of_image(replace(NFSROOT, rootfstype="ramdisk"), "/install")[0]
     assert ramdisk.root == f"{folder}/rootimg-statelite.sfs"
     assert of_image(DISKFUL, "/install")[0].kernel == "install/debian12/x86_64/install.amd/vmlinuz"
@@ -208,13 +209,24 @@ def test_a_stateless_node_gets_its_image_from_whoever_answers() -> None:
 
 
 def test_an_nfs_root_and_where_it_keeps_what_lasts() -> None:
-    found = arguments("osimage=lite", {"statelite.statemnt": "10.0.0.5:/state"})
-    assert found.split() == [
-        "root=nfs:{server}:/install/netboot/debian12/x86_64/compute/rootimg:ro,tcp",
+    kept = {"statelite.statemnt": "$noderes.xcatmaster:/state/$node", "statelite.mntopts": "soft"}
+    assert arguments("osimage=lite", kept).split() == [
+        "root=nfs4:{server}:/install/netboot/debian12/x86_64/compute/rootimg-statelite:ro,tcp",
         "SERVAL={server}:3002",
         "NODE=n1",
-        "STATEMNT=10.0.0.5:/state",
+        "STATEMNT={server}:/state/n1",
+        "MNTOPTS=soft",
     ]
+    assert "STATEMNT" not in arguments("osimage=lite", kept | {"statelite.image": "another"})
+
+
+def test_an_image_that_keeps_files_needs_a_place_for_them() -> None:
+    image = image_of("lite", {"provmethod": "statelite", "groups": "g1, g2"}, {"g2"})
+    assert image.lasting
+    assert not image_of("lite", {"provmethod": "statelite"}, {"g2", "other"}).lasting
+    images = {"lite": replace(NFSROOT, lasting=True)}
+    with pytest.raises(DefinitionError, match=r"persistent rows in litefile, and statelite\.statemnt"):
+        decide(parse("osimage=lite"), NODE, images, Place(), first)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +269,9 @@ def test_the_console_and_added_words() -> None:
         ({"nodehm.serialport": "0", "nodehm.serialspeed": "fast"}, "serialspeed is 'fast'"),
         ({"bootparams.addkcmdline": "quiet\nboot"}, "ASCII in one line"),
         ({"bootparams.addkcmdline": "x" * 3000}, "letters long"),
-        ({"statelite.statemnt": "a b"}, "must be one plain word"),
+        ({"statelite.statemnt": "a b"}, "it is HOST:/FOLDER without blanks"),
+        ({"statelite.statemnt": "$site.master:/x"}, "variables that can stand there are $node"),
+        ({"statelite.statemnt": "h:/x", "statelite.mntopts": "a b"}, "mount options are one word"),
     ],
 )
 def test_values_that_cannot_stand_in_a_boot_file_are_refused(node: dict[str, str], said: str) -> None:
