@@ -168,7 +168,7 @@ def test_files_of_each_method() -> None:
     assert nfs == (Files(*boot, f"{folder}/rootimg-statelite"),)
     ramdisk = of_image(replace(NFSROOT, rootfstype="ramdisk"), "/install")[0]
     assert ramdisk.root == f"{folder}/rootimg-statelite.sfs"
-    assert of_image(DISKFUL, "/install")[0].kernel == "install/debian12/x86_64/install.amd/vmlinuz"
+    assert of_image(DISKFUL, "/install")[0].kernel == "install/debian12/x86_64/debian-installer/amd64/linux"
     assert of_genesis("x86_64")[1].initrd == "tftpboot/xcat/genesis.fs.x86_64.lzma"
 
 
