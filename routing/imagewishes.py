@@ -50,7 +50,7 @@ def packed(image: Image, place: Place, home: Home) -> tuple[str, list[str]] | No
     if image.provmethod not in COPIED or not installdir.is_dir():
         return None
     files = first_complete(of_image(image, place.installdir), {INSTALL: installdir})
-    if files is None or files.root.endswith("/rootimg"):
+    if files is None or image.on_nfs:  # a tree: whoever serves it mounts installdir, or has it from rsync
         return None
     folder = files.kernel.rpartition("/")[0]
     return folder, [path.rpartition("/")[2] for path in files.paths()]
