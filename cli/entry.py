@@ -27,6 +27,8 @@ COMMANDS = {
     "packimage": ("cli.genimage", "packimage"),
     "copycds": ("cli.copycds", "copycds"),
     "rmimage": ("cli.rmimage", "rmimage"),
+    "imgexport": ("cli.imgexport", "imgexport"),
+    "imgimport": ("cli.imgimport", "imgimport"),
     "liteimg": ("cli.liteimg", "liteimg"),
     "snmove": ("cli.snmove", "snmove"),
     "nodestat": ("cli.nodestat", "nodestat"),

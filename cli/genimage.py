@@ -46,6 +46,7 @@ def genimage(argv: list[str], ctx: Context) -> int:
     parser.add_argument("-k", dest="kernel", metavar="RELEASE", help="kernel release to boot")
     parser.add_argument("--onlyinitrd", action="store_true", help="make only the RAM disk anew")
     parser.add_argument("--fresh", action="store_true", help="build anew even if no list has changed")
+    parser.add_argument("--update", action="store_true", help="bring the packages to their newest versions")
     parser.add_argument("--dryrun", action="store_true", help="print what would be installed; nothing is")
     options = parser.parse_args(argv)
     given = {SETTINGS[word]: value for word in SETTINGS if (value := getattr(options, word))}
@@ -61,7 +62,7 @@ def genimage(argv: list[str], ctx: Context) -> int:
         for number, block in enumerate((*wanted.packages, *wanted.others), 1):
             ctx.say(f"transaction {number}: {' '.join(entry.name for entry in block.install)}")
         return 0
-    details = {word: "1" for word in ("fresh", "onlyinitrd") if getattr(options, word)}
+    details = {word: "1" for word in ("fresh", "update", "onlyinitrd") if getattr(options, word)}
     return ask(ctx, home, engine, options, "genimage", {"image": name, **details})
 
 

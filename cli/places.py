@@ -21,6 +21,8 @@ MN_ALONE = {
     "restorexCATdb": "",
     "copycds": "",
     "serval import-xcat": "",
+    "imgexport": "",
+    "imgimport": "",
     "tabedit": " (here you can write a table with tabdump -f, edit it and give it to tabrestore)",
 }
 

@@ -55,6 +55,16 @@ def liteimg() -> NoReturn:
     main("liteimg")
 
 
+def imgexport() -> NoReturn:
+    """The `imgexport` script."""
+    main("imgexport")
+
+
+def imgimport() -> NoReturn:
+    """The `imgimport` script."""
+    main("imgimport")
+
+
 def snmove() -> NoReturn:
     """The `snmove` script."""
     main("snmove")

@@ -89,7 +89,8 @@ def genimage(order: Order) -> Said:
     def act(jail: Jail, tell: Tell) -> str:
         built = build(
             wanted, found.folder, jail, tell,
-            fresh="fresh" in details, only_initrd="onlyinitrd" in details, gather=gather,
+            fresh="fresh" in details, update="update" in details, only_initrd="onlyinitrd" in details,
+            gather=gather,
         )  # fmt: skip
         if built.unchanged:
             return f"{found.name} is unchanged in {found.folder}; genimage --fresh builds it anew"

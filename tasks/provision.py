@@ -14,7 +14,17 @@ from celery import shared_task
 from db.engine import open_engine
 from db.home import open_home
 from drivers import wake
-from routing import copying, imagecopies, imageremoval, imaging, liteimages, nameservice, services
+from routing import (
+    copying,
+    imagecopies,
+    imageexport,
+    imageimport,
+    imageremoval,
+    imaging,
+    liteimages,
+    nameservice,
+    services,
+)
 from routing.keepers import KEEPERS
 from routing.syncing import Syncer, keeping
 from tasks.app import program_app
@@ -40,6 +50,15 @@ def syncer(pid: int) -> Syncer:
     """The syncer of this process; a forked child gets its own."""
     home = open_home()
     hands = {kind: keeping(kind, open_keeper) for kind, open_keeper in KEEPERS.items()}
-    hands |= services.HANDS | nameservice.HANDS | imaging.HANDS | copying.HANDS | imageremoval.HANDS
-    hands |= imagecopies.HANDS | liteimages.HANDS
+    hands |= (
+        services.HANDS
+        | nameservice.HANDS
+        | imaging.HANDS
+        | liteimages.HANDS
+        | copying.HANDS
+        | imageremoval.HANDS
+        | imageexport.HANDS
+        | imageimport.HANDS
+        | imagecopies.HANDS
+    )
     return Syncer(home, open_engine(home.database, brisk=True), hands, wake.bell(home.broker_url() or ""))

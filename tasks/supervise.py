@@ -92,9 +92,12 @@ ATTEMPTS = {
     "services": "servicesetup",
     "genimage": "imaging",
     "packimage": "imaging",
-    "liteimg": "imaging",
     "images": "imaging",
+    "liteimg": "imaging",
     "copycds": "imaging",
+    "rmimage": "imaging",
+    "imgexport": "imaging",
+    "imgimport": "imaging",
 }
 
 

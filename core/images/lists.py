@@ -5,7 +5,7 @@ Comments and empty lines are gone; every line knows its file and number, for err
 
 import posixpath
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from core.errors import DefinitionError
@@ -44,6 +44,18 @@ def read_lines(file: str, read: Reader, variables: Mapping[str, str]) -> Iterato
     DefinitionError for a file that cannot be read, a loop, and a directive without its last `#`.
     """
     yield from _lines(posixpath.normpath(file), read, variables, (), None)
+
+
+def flattened(files: Iterable[str], read: Reader, variables: Mapping[str, str]) -> str:
+    """One list that says what these files and all that they include say; each file begins a transaction.
+
+    Raises DefinitionError as read_lines does.
+    """
+    texts = []
+    for file in files:
+        lines = [line.text for line in read_lines(file, read, variables)]
+        texts.append("".join(f"{text}#\n" if text.startswith(DIRECTIVES) else f"{text}\n" for text in lines))
+    return "#NEW_INSTALL_LIST#\n".join(texts)
 
 
 def _lines(

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -71,6 +72,13 @@ class ImageSite:
             number = jobs.enter(connection, new_job(ask), time.time())
         order = Order(self.home, self.engine, ["mn1"], Mode.APPLY, number, 0, details)
         return hand(order).texts["mn1"]
+
+
+def sqlite_env(template: Path, tmp_path: Path) -> dict[str, str]:
+    """The environment of a site on SQLite, for what has nothing to do with databases."""
+    file = tmp_path / "serval.db"
+    file.write_bytes(template.read_bytes())
+    return {**os.environ, "SERVAL_HOME": str(tmp_path / "home"), "SERVAL_DATABASE": f"sqlite:///{file}"}
 
 
 def image_site(env: dict[str, str], tmp_path: Path) -> ImageSite:
