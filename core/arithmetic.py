@@ -21,7 +21,8 @@ TOKEN = re.compile(
     r"|(?P<name>[A-Za-z_]\w*)|(?P<sign><=|>=|==|!=|[-+*/%<>?:(),]))",
     re.ASCII,
 )
-LEADING_NUMBER = re.compile(r"\s*([-+]?[0-9]{1,18})")
+LONGEST_NUMBER = 18
+LEADING_NUMBER = re.compile(rf"\s*([-+]?[0-9]{{1,{LONGEST_NUMBER}}})")
 INTEGER_FORMAT = re.compile(r"[^%]*%0?[0-9]{0,2}d[^%]*")
 
 
@@ -45,11 +46,15 @@ def _group(groups: Sequence[str], index: int) -> str:
 def _number(value: Value) -> int:
     if isinstance(value, int):
         return value
+    if len(value) <= LONGEST_NUMBER and value.isascii() and value.isdecimal():
+        return int(value)  # what nearly all are, without a search
     found = LEADING_NUMBER.match(value)
     return int(found[1]) if found else 0
 
 
 def _divide(left: int, right: int) -> int:
+    if left >= 0 < right:
+        return left // right
     if right == 0:
         raise RequestError("a division by zero")
     quotient = abs(left) // abs(right)
@@ -57,6 +62,8 @@ def _divide(left: int, right: int) -> int:
 
 
 def _remainder(left: int, right: int) -> int:
+    if left >= 0 < right:
+        return left % right
     return left - right * _divide(left, right)
 
 
@@ -255,7 +262,7 @@ def _combine(operation: Operation, left: Expression, right: Expression) -> Expre
 
 
 def _literal(text: str) -> int:
-    if len(text) > 18:
+    if len(text) > LONGEST_NUMBER:
         raise RequestError(f"the number {text} is too large")
     try:
         return int(text, 8 if text.startswith("0") else 10)

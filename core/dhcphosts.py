@@ -7,13 +7,14 @@ the name gives the address: from hosts and nics, else from what it resolves to.
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
+from core import ipv4
 from core.bootdoc import Loader
 from core.dhcpdoc import DhcpDoc, DhcpHost
 from core.errors import DefinitionError
 from core.fold import fold
 from core.hostsfile import by_nic, node_lines
+from core.ipv4 import Nets
 from core.macs import Mac, parse_macs
 from core.services.wanted import YES
 
@@ -77,27 +78,6 @@ def _nic_address(values: Values) -> str:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Nets:
-    """The IPv4 networks of the cluster, made for asking about many addresses."""
-
-    #: Masks to network addresses.
-    by_mask: Mapping[int, frozenset[int]]
-
-    def __contains__(self, address: IPv4Address) -> bool:
-        """Whether an address is in one of them."""
-        number = int(address)
-        return any(number & mask in found for mask, found in self.by_mask.items())
-
-
-def nets(networks: Iterable[IPv4Network]) -> Nets:
-    """These networks."""
-    by_mask: dict[int, set[int]] = {}
-    for network in networks:
-        by_mask.setdefault(int(network.netmask), set()).add(int(network.network_address))
-    return Nets({mask: frozenset(found) for mask, found in by_mask.items()})
-
-
 def hosts(
     node: str, bound: Iterable[Binding], resolved: Mapping[str, str], within: Nets
 ) -> tuple[DhcpHost, ...]:
@@ -119,10 +99,9 @@ def _check(node: str, name: str, ip: str, within: Nets) -> None:
         raise DefinitionError(
             f"{name} does not resolve and hosts.ip of {node} is not set: chdef {node} ip=ADDRESS sets it."
         )
-    try:
-        address = IPv4Address(ip)
-    except AddressValueError:
-        raise DefinitionError(f"{name} has {ip[:60]!r}, which is no IPv4 address; DHCP needs one.") from None
+    address = ipv4.number(ip)
+    if address is None:
+        raise DefinitionError(f"{name} has {ip[:60]!r}, which is no IPv4 address; DHCP needs one.")
     if address not in within:
         raise DefinitionError(
             f"{ip} of {name} is in no network of the networks table: "

@@ -11,7 +11,7 @@ and a value that comes out empty means "not set". Nothing is ever evaluated as c
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from core.arithmetic import Expression, fill, parse_expression
 from core.errors import DefinitionError, RequestError
@@ -21,7 +21,7 @@ MAX_VALUE = 1024
 FORM = re.compile(r"/[^/]*/[^/]*/|\|.*\|")
 NUMBERS = re.compile(r"[^1-9]*([0-9]+)")
 
-Part = str | Expression  # text in which only $1 … are filled in, or arithmetic
+Part = str | Expression  # a text as it is, or what is calculated of a match
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _parse(value: str) -> _Rule | None:
     try:
         if value[0] == "/":
             pattern, replacement = value[1:-1].split("/")
-            return _Rule(compile_pattern(pattern), (replacement,))
+            return _Rule(compile_pattern(pattern), (_text(replacement),))
         pattern, bar, replacement = value[1:-1].partition("|")
         if not bar:
             return _Rule(None, tuple(_arithmetic(pattern)))
@@ -90,7 +90,7 @@ def _arithmetic(replacement: str) -> Iterator[Part]:
     for mark in re.finditer(r"[()]", replacement):
         if mark[0] == "(":
             if depth == 0:
-                yield replacement[start : mark.start()]
+                yield _text(replacement[start : mark.start()])
                 start = mark.end()
             depth += 1
         elif depth > 0:
@@ -100,14 +100,17 @@ def _arithmetic(replacement: str) -> Iterator[Part]:
                 start = mark.end()
     if depth:
         raise RequestError("unbalanced parentheses")
-    yield replacement[start:]
+    yield _text(replacement[start:])
+
+
+def _text(text: str) -> Part:
+    """A text outside parentheses, in which only $1 … are filled in."""
+    return partial(fill, text=text) if "$" in text else text
 
 
 def _fill(rule: _Rule, groups: Sequence[str], value: str) -> str:
     """The replacement for one match."""
     try:
-        return "".join(
-            fill(groups, part) if isinstance(part, str) else str(part(groups)) for part in rule.parts
-        )
+        return "".join(part if isinstance(part, str) else str(part(groups)) for part in rule.parts)
     except RequestError as error:
         raise DefinitionError(f"Regex value {value}: {error.message}") from error

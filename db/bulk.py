@@ -7,6 +7,7 @@ SQLite as one JSON document (`json_each`) for updates and by executemany, which 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -38,6 +39,14 @@ def chunks(rows: Iterable[Sequence[Any]], size: int = CHUNK) -> Iterator[list[Se
     source = iter(rows)
     while part := list(islice(source, size)):
         yield part
+
+
+def among(connection: Connection, of: Column[str], names: Iterable[str]) -> ColumnElement[bool]:
+    """Whether a column holds one of these names, however many: an IN of one parameter."""
+    if connection.dialect.name == "postgresql":
+        return of == func.any(_array(of, names))
+    each = func.json_each(literal(json.dumps(list(names)))).table_valued("value", name="each")
+    return of.in_(select(each.c.value))
 
 
 def bulk_update(
@@ -83,8 +92,9 @@ def bulk_insert(
     table: Table,
     rows: Iterable[Mapping[str, Any]],
     replace_on: Sequence[str] = (),
+    shared: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Insert rows that all have the same columns as the first.
+    """Insert rows that all have the same columns as the first, and those `shared` with the same value.
 
     With `replace_on` (a unique key) a row that exists gets the given values; its other columns stay.
     """
@@ -92,14 +102,15 @@ def bulk_insert(
     if not listed:
         return
     names = list(listed[0])
+    statement = _insert(connection, table, [*names, *shared], replace_on)
     if connection.dialect.name == "sqlite":
-        connection.execute(_insert(connection, table, names, replace_on), [dict(row) for row in listed])
+        connection.execute(statement, [{**row, **shared} for row in listed])
         return
     columns = [table.c[name] for name in names]
-    for part in chunks([[row[name] for name in names] for row in listed]):
+    constants = [literal(value, table.c[name].type) for name, value in shared.items()]
+    for part in chunks([*map(row.__getitem__, names)] for row in listed):
         given = _given(connection, columns, part)
-        statement = _insert(connection, table, names, replace_on)
-        connection.execute(statement.from_select(names, select(given)))
+        connection.execute(statement.from_select([*names, *shared], select(given, *constants)))
 
 
 def _insert(connection: Connection, table: Table, names: Sequence[str], replace_on: Sequence[str]) -> Any:
@@ -121,12 +132,13 @@ def _given(connection: Connection, columns: Sequence[Column[Any]], rows: list[Se
 
 
 def _unnest(columns: Sequence[Column[Any]], rows: list[Sequence[Any]]) -> FromClause:
-    arrays = [
-        cast(bindparam(None, [row[place] for row in rows], type_=ARRAY(old.type)), ARRAY(old.type))
-        for place, old in enumerate(columns)
-    ]
+    arrays = [_array(old, values) for old, values in zip(columns, zip(*rows, strict=True), strict=True)]
     names = [column(f"new_{old.name}", old.type) for old in columns]
     return func.unnest(*arrays).table_valued(*names, name="given").render_derived()
+
+
+def _array(of: Column[Any], values: Iterable[Any]) -> ColumnElement[Any]:
+    return cast(bindparam(None, list(values), type_=ARRAY(of.type)), ARRAY(of.type))
 
 
 def _json(connection: Connection, columns: Sequence[Column[Any]], rows: list[Sequence[Any]]) -> FromClause:

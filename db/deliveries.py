@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from core.fold import unfold
 from core.states import NodeState, Outcome
+from db.bulk import among
 from db.jobtables import OPEN, attempt, job, job_node
 from db.supervision import FREE, JobRow
 from db.wanted import is_sentences
@@ -110,7 +111,7 @@ def end_ready(
     """These nodes (none: all that are left) are ok, with `text` or else the one that the job gave them."""
     left = [job_node.c.job_id == job_id, OPEN, job_node.c.state.in_(FREE)]
     if nodes:
-        left.append(job_node.c.node.in_(nodes))
+        left.append(among(connection, job_node.c.node, nodes))
     done = {"state": NodeState.DONE, "outcome": Outcome.OK, "sn": sn, "ended": now}
     if text:
         done["text"] = text

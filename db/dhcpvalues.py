@@ -10,8 +10,9 @@ from ipaddress import AddressValueError, IPv4Address, IPv4Network
 from sqlalchemy import Connection, select
 
 from core.dhcpdoc import DhcpDoc
-from core.dhcphosts import Binding, Values, bindings, document, hosts, nets, shared
+from core.dhcphosts import Binding, Values, bindings, document, hosts, shared
 from core.errors import DefinitionError
+from core.ipv4 import nets
 from db.lookup import Unreadable, effective, enabled
 from db.tables import networks
 

@@ -4,7 +4,7 @@ A changing job takes all its tickets in one transaction, and submissions of chan
 (`one_writer`), so the order of job numbers is the order in which jobs may touch a node.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,21 +117,21 @@ def _insert_job(connection: Connection, asked: NewJob, now: float) -> int | None
 
 
 def _insert_nodes(connection: Connection, job_id: int, asked: NewJob, now: float) -> None:
-    def rows() -> Iterator[dict[str, object]]:
-        shared = {"job_id": job_id, "changing": asked.changing, "binds": 0, "tried": ""}
-        for node, pool in asked.pools.items():
-            text = asked.texts.get(node)
-            yield {**shared, "node": node, "state": NodeState.WAITING, "pool": pool, "text": text}
+    waiting = (
+        {"node": node, "pool": pool, "text": asked.texts.get(node)} for node, pool in asked.pools.items()
+    )
+    ended = (
+        {"node": node, "outcome": _hopeless(error), "error": error, "text": text}
+        for node, (error, text) in asked.hopeless.items()
+    )
+    shared = {"job_id": job_id, "changing": asked.changing, "binds": 0, "tried": ""}
+    bulk_insert(connection, job_node, waiting, shared=shared | {"state": NodeState.WAITING})
+    over = {"state": NodeState.DONE, "ended": now, "pool": ""}
+    bulk_insert(connection, job_node, ended, shared=shared | over)
 
-    def ended() -> Iterator[dict[str, object]]:
-        shared = {"job_id": job_id, "changing": asked.changing, "binds": 0, "tried": "", "pool": ""}
-        end = {"state": NodeState.DONE, "ended": now}
-        for node, (error, text) in asked.hopeless.items():
-            outcome = Outcome.UNREACHED if error == "ServiceNodeLost" else Outcome.ERROR
-            yield {**shared, **end, "node": node, "outcome": outcome, "error": error, "text": text}
 
-    bulk_insert(connection, job_node, rows())
-    bulk_insert(connection, job_node, ended())
+def _hopeless(error: str) -> Outcome:
+    return Outcome.UNREACHED if error == "ServiceNodeLost" else Outcome.ERROR
 
 
 def cancel(engine: Engine, job_id: int, who: str, now: float) -> list[str]:

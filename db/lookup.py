@@ -25,6 +25,7 @@ from sqlalchemy import (
 
 from core import regexattr
 from core.errors import DefinitionError
+from db.bulk import among
 from db.tables import TABLES, key_names, nodelist, passwd, site
 
 #: Tables to their columns.
@@ -69,9 +70,26 @@ def effective(
     found = {}
     for node, groups, *values in listed:
         merged = merger.values(node, groups or "")
-        merged.update((key, value) for key, value in zip(own, values, strict=True) if value)
+        if own:
+            merged.update((key, value) for key, value in zip(own, values, strict=True) if value)
         found[node] = _applied(merged, node, unreadable)
     return found
+
+
+def holding(
+    connection: Connection, wanted: Wanted, unreadable: Unreadable | None = None
+) -> dict[str, Values]:
+    """As `effective`, of the nodes for which anything holds: for tables that speak of few nodes."""
+    owners = own_rows(connection, wanted)
+    texts = connection.scalars(select(nodelist.c.groups).where(enabled(nodelist)).distinct())
+    concerned = [text for text in texts if not owners.keys().isdisjoint(split_list(text))]
+    names = connection.scalars(
+        select(nodelist.c.node).where(
+            or_(among(connection, nodelist.c.node, owners), among(connection, nodelist.c.groups, concerned))
+        )
+    ).all()
+    found = effective(connection, wanted, names, unreadable)
+    return {node: values for node, values in found.items() if values}
 
 
 def _applied(values: Values, node: str, unreadable: Unreadable | None) -> Values:

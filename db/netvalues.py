@@ -11,7 +11,7 @@ from core.netrows import addresses, is_ipv4, names_in, net_doc
 from core.noderange import expand
 from core.site import number
 from db.definitions import read_rows
-from db.lookup import Unreadable, effective, site_values, split_list
+from db.lookup import Unreadable, effective, holding, site_values, split_list
 from db.nodes import DatabaseNodes
 
 YES = ("1", "yes", "y", "enable")
@@ -26,7 +26,7 @@ Resolve = Callable[[Collection[str]], Mapping[str, str]]
 
 def serving(connection: Connection, column: str, values: Collection[str] = YES) -> list[str]:
     """The service nodes whose row in servicenode has one of these values in a column, sorted."""
-    found = effective(connection, {"servicenode": [column]}, None, {})
+    found = holding(connection, {"servicenode": [column]}, {})
     return [node for node, row in found.items() if row.get(f"servicenode.{column}", "").lower() in values]
 
 
@@ -107,10 +107,9 @@ def dhcp_interfaces(connection: Connection, site: Mapping[str, str], mn: str) ->
         who, mark, names = item.rpartition("|")
         nodes = [mn] if not mark or who.strip() == "xcatmn" else _expanded(who.strip(), source, mn)
         found.update(dict.fromkeys(nodes, names))
-    rows = effective(connection, {"servicenode": ["dhcpinterfaces"]}, None, unreadable)
+    rows = holding(connection, {"servicenode": ["dhcpinterfaces"]}, unreadable)
     for node, values in rows.items():
-        if text := values.get("servicenode.dhcpinterfaces"):
-            found[node] = _own(text, node)
+        found[node] = _own(values["servicenode.dhcpinterfaces"], node)
     for server, text in found.items():
         interfaces(text, server)
     return found

@@ -7,11 +7,12 @@ is all there will ever be up to it.
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sqlalchemy import Column, ColumnElement, Connection, case, func, null, or_, select
 
 from core.wanted import Change
-from db.bulk import bulk_insert, chunks
+from db.bulk import among, bulk_insert
 from db.wantedtables import kept, wanted
 
 #: What is wanted of one name: the service nodes that shall have it, and the document.
@@ -41,19 +42,18 @@ def put(connection: Connection, kind: str, entries: Mapping[str, Entry]) -> Put:
     """
     newest = last(connection, kind)
     known = _known(connection, kind, entries)
-    changed = []
+    changed: list[dict[str, str]] = []
     for name, (members, document) in entries.items():
         old_members, holders, old_document = known.get(name, (",", ",", ""))
-        joined = _joined(members)
+        joined = _joined(tuple(members))
         if (joined, document) != (old_members, old_document):
-            holders = _joined(dict.fromkeys([*_split(holders), *members]))
-            changed.append((kind, name, newest + 1, joined, holders, document))
+            everybody = _joined(tuple(dict.fromkeys((*_split(holders), *members))))
+            changed.append({"name": name, "members": joined, "holders": everybody, "document": document})
     if not changed:
         return Put(frozenset(), newest)
-    columns = ("kind", "name", "revision", "members", "holders", "document")
-    rows = (dict(zip(columns, row, strict=True)) for row in changed)
-    bulk_insert(connection, wanted, rows, replace_on=("kind", "name"))
-    return Put(frozenset(row[1] for row in changed), newest + 1)
+    shared = {"kind": kind, "revision": newest + 1}
+    bulk_insert(connection, wanted, changed, replace_on=("kind", "name"), shared=shared)
+    return Put(frozenset(row["name"] for row in changed), newest + 1)
 
 
 def remove(connection: Connection, kind: str, names: Collection[str]) -> Put:
@@ -69,7 +69,7 @@ def documents(connection: Connection, kind: str, names: Iterable[str]) -> dict[s
 
 def members_of(connection: Connection, kind: str, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The service nodes that shall have the documents of these names."""
-    return {name: tuple(_split(row[0])) for name, row in _known(connection, kind, names).items()}
+    return {name: _split(row[0]) for name, row in _known(connection, kind, names).items()}
 
 
 def names(connection: Connection, kind: str) -> list[str]:
@@ -94,8 +94,8 @@ def changes(
     columns = (wanted.c.name, case((mine, wanted.c.document), else_=null()).label("document"))
     query = select(*columns).where(wanted.c.kind == kind, _lists(wanted.c.holders, aliases))
     found = {row.name: row.document for row in connection.execute(query.where(wanted.c.revision > since))}
-    for part in chunks([(name,) for name in set(again) - found.keys()]):
-        rows = connection.execute(query.where(wanted.c.name.in_([row[0] for row in part])))
+    if missed := set(again) - found.keys():
+        rows = connection.execute(query.where(among(connection, wanted.c.name, missed)))
         found |= {row.name: row.document for row in rows}
     return [Change(name, found[name] or None) for name in sorted(found)]
 
@@ -135,11 +135,9 @@ def _problems(text: str) -> dict[str, str]:
 def _known(connection: Connection, kind: str, names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
     """Members, holders and document of names."""
     columns = (wanted.c.name, wanted.c.members, wanted.c.holders, wanted.c.document)
-    found: dict[str, tuple[str, str, str]] = {}
-    for part in chunks([(name,) for name in names], 10_000):
-        query = select(*columns).where(wanted.c.kind == kind, wanted.c.name.in_([row[0] for row in part]))
-        found |= {row.name: (row.members, row.holders, row.document) for row in connection.execute(query)}
-    return found
+    query = select(*columns).where(wanted.c.kind == kind, among(connection, wanted.c.name, names))
+    rows = connection.execute(query)
+    return {name: (members, holders, document) for name, members, holders, document in rows}
 
 
 def _lists(column: Column[str], names: Collection[str]) -> ColumnElement[bool]:
@@ -147,9 +145,12 @@ def _lists(column: Column[str], names: Collection[str]) -> ColumnElement[bool]:
     return or_(*(column.contains(f",{name},", autoescape=True) for name in names))
 
 
-def _joined(names: Iterable[str]) -> str:
+# Thousands of nodes have one pool.
+@lru_cache(maxsize=256)
+def _joined(names: tuple[str, ...]) -> str:
     return "," + "".join(f"{name}," for name in names)
 
 
-def _split(text: str) -> list[str]:
-    return [name for name in text.split(",") if name]
+@lru_cache(maxsize=256)
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)

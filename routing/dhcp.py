@@ -60,7 +60,7 @@ def dhcp_members(
 def plan(connection: Connection, nodes: Sequence[str], home: Home, resolve: Resolve) -> Plan:
     """The documents of these nodes, and what is wrong with those that get none."""
     known = pools_of(connection, nodes, home.mn)
-    pools = {node: tuple(members(pool)) for node, pool in known.of.items()}
+    pools = known.lists()
     docs, bad = dhcp_docs(connection, list(pools), pools, resolve)
     made = Plan(also=others(connection, home.mn), hopeless=dict(known.hopeless) | bad)
     able = [*serving(connection, "dhcpserver"), home.mn]

@@ -28,7 +28,7 @@ from drivers.servedfiles import first_complete
 from routing import imagewishes
 from routing.dhcp import dhcp_members
 from routing.imageneeds import Needs, needs
-from routing.pools import members, pools_from
+from routing.pools import pools_from
 from routing.reach import out_of_reach
 from routing.spread import SpreadAsk, new_job
 
@@ -66,9 +66,7 @@ def plan(connection: Connection, chain: Sequence[Word], nodes: Sequence[str], ho
     values = boot_values(connection, nodes)
     written = {node: values.nodes.get(node, {}).get("noderes.servicenode", "") for node in nodes}
     pools = pools_from(connection, written, home.mn, values.bad)
-    made = Plan(
-        pools={node: tuple(members(pool)) for node, pool in pools.of.items()}, hopeless=dict(pools.hopeless)
-    )
+    made = Plan(pools=pools.lists(), hopeless=dict(pools.hopeless))
     if values.site.get("dhcpsetup", "").lower() in NO:
         made.kinds = (Kind.BOOT,)
     if values.site.get("sharedtftp", "1").lower() not in NO:
@@ -123,8 +121,10 @@ def write(connection: Connection, made: Plan, now: float) -> None:
     changed: set[str] = set()
     for kind in made.kinds:
         changed |= wanted.put(connection, kind, made.boot if kind is Kind.BOOT else made.dhcp).changed
-    outlooks = {node: _outlook(decision, made.with_status) for node, decision in made.decisions.items()}
-    nodesetwrites.write(connection, outlooks, changed, now)
+    shared = {id(decision): decision for decision in made.decisions.values()}
+    outlooks = {key: _outlook(decision, made.with_status) for key, decision in shared.items()}
+    asked = {node: outlooks[id(decision)] for node, decision in made.decisions.items()}
+    nodesetwrites.write(connection, asked, changed, now)
 
 
 def advance(connection: Connection, nodes: Sequence[str], home: Home, now: float) -> Plan:
@@ -175,7 +175,7 @@ def _decide(made: Plan, chain: Sequence[Word], values: BootValues, home: Home) -
             made.hopeless[node] = (DefinitionError.__name__, values.bad[node])
             continue
         row = values.nodes[node]
-        key = tuple(row.get(name) for name in DECIDING)
+        key = tuple(map(row.get, DECIDING))
         if key not in known:
             known[key] = _decide_one(chain, row, values, home)
         decided = known[key]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from db.engine import Connection
-from db.lookup import Unreadable, effective, split_list
+from db.lookup import Unreadable, effective, holding, split_list
 from db.tables import TABLES
 
 SERVICES = [c.name for c in TABLES["servicenode"].columns if c.name not in ("node", "comments", "disable")]
@@ -25,10 +25,15 @@ class Pools:
     #: Sentences about names that were passed over, with the nodes concerned.
     remarks: list[tuple[str, Sequence[str]]] = field(default_factory=list)
 
+    def lists(self) -> dict[str, tuple[str, ...]]:
+        """node → names, best first; nodes of one pool share one tuple."""
+        known = {pool: tuple(members(pool)) for pool in set(self.of.values())}
+        return {node: known[pool] for node, pool in self.of.items()}
+
 
 def service_nodes(connection: Connection) -> set[str]:
     """Every node with a servicenode row (its own or a group's) in which at least one attribute is set."""
-    return {node for node, values in effective(connection, {"servicenode": SERVICES}).items() if values}
+    return set(holding(connection, {"servicenode": SERVICES}))
 
 
 def pools_of(connection: Connection, nodes: Sequence[str], mn: str) -> Pools:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from core import ipv4
 from core.checks.cluster import Cluster, Network, parsed, short
 from core.checks.networks import networks_of
 from core.hostsfile import node_lines
+from core.ipv4 import Nets
 from db.definitions import read_rows
 from db.engine import Connection
 from db.lookup import effective
@@ -32,14 +34,15 @@ def out_of_reach(
         for name, network in cluster.subnets.items()
         if cluster.networks[name].get("mgtifname", "").startswith(RELAYED)
     ]
-    nets: dict[tuple[str, ...], list[Network] | None] = {}
+    reach: dict[tuple[str, ...], Nets | None] = {}
     found = {}
     for node, ip in ips.items():
         pool = tuple(pools[node])
-        if pool not in nets:
-            nets[pool] = _networks(cluster, pool)
-        subnets, address = nets[pool], parsed(ip)
-        if subnets is None or address is None or any(address in one for one in (*subnets, *relayed)):
+        if pool not in reach:
+            there = _networks(cluster, pool)
+            reach[pool] = None if there is None else ipv4.nets([*there, *relayed])
+        within, address = reach[pool], ipv4.number(ip)
+        if within is None or address is None or address in within or parsed(ip) is None:
             continue
         found[node] = (
             f"its address {ip} is in no network of its service nodes {', '.join(pool)}: "

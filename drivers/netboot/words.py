@@ -6,8 +6,8 @@ dropped in silence.
 """
 
 import re
-from ipaddress import AddressValueError, IPv4Address
 
+from core import ipv4
 from core.bootdoc import SERVER, BootDoc, Way
 from core.errors import NodeError
 
@@ -75,10 +75,10 @@ def refuse(doc: BootDoc, loader: str, bad: str) -> None:
 
 def hex_ip(ip: str) -> str:
     """`10.0.0.1` as `0A000001`, the name that pxelinux and grub look for. Raises NodeError."""
-    try:
-        return f"{int(IPv4Address(ip)):08X}"
-    except AddressValueError as error:
-        raise NodeError(f"{ip!r} is no IPv4 address") from error
+    address = ipv4.number(ip)
+    if address is None:
+        raise NodeError(f"{ip!r} is no IPv4 address")
+    return f"{address:08X}"
 
 
 def mac_names(doc: BootDoc) -> list[str]:

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from core.bootdoc import Loader
 from core.dhcpdoc import DhcpHost
-from core.dhcphosts import Binding, bindings, hosts, loader, nets, shared
+from core.dhcphosts import Binding, bindings, hosts, loader, shared
 from core.errors import DefinitionError
+from core.ipv4 import nets
 from core.macs import Mac, parse_macs
 
 A, B, C = "aa:00:00:00:00:01", "aa:00:00:00:00:02", "aa:00:00:00:00:03"
