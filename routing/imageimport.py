@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import RequestError
-from core.fold import unfold
+from core.fold import fold, unfold
 from core.images.manifest import BOOT, PORTABLE, Manifest
 from core.images.sources import Kind
 from core.services import settings
@@ -29,6 +29,7 @@ from drivers.images.build import Tell
 from drivers.images.bundle import read_manifest, unpack
 from drivers.images.jail import Jail, free_space, need_root
 from drivers.images.shelf import ROOT, Record, Shelf
+from routing.imagewishes import publish
 from routing.imaging import carried_out
 from routing.osimages import METHOD, Source
 from routing.syncing import Hand, Order
@@ -115,7 +116,8 @@ def imgimport(order: Order) -> Said:
             tell(80, "putting them into service")
             put(coming, shelf, place)
             define(order, coming, unfold(details.get("nodes", "")))
-        return said(coming)
+        having = publish(order.engine, order.home, coming.found.name)
+        return said(coming) + (f". It goes to {fold(having)}" if having else "")
 
     return carried_out(order, act)
 

@@ -1,4 +1,7 @@
-"""rmimage on the host that builds: files that no node needs go, and the definition where asked."""
+"""rmimage on the host that builds: files that no node needs go, and the definition where asked.
+
+Service nodes remove their copies.
+"""
 
 from core.errors import RequestError
 from core.fold import fold
@@ -10,6 +13,7 @@ from drivers.images.build import Tell
 from drivers.images.jail import Jail
 from drivers.images.removal import remove
 from routing.imageusers import users
+from routing.imagewishes import forget
 from routing.imaging import carried_out
 from routing.osimages import Source, source
 from routing.syncing import Hand, Order
@@ -35,11 +39,12 @@ def rmimage(order: Order) -> Said:
     def act(jail: Jail, tell: Tell) -> str:
         gone = remove(found.folder, tell)
         said = f"{found.name}: {', '.join(gone) or 'nothing'} removed from {found.folder}"
-        if "xcatdef" in details:
-            with writing(order.engine) as connection:
-                one_writer(connection)
+        with writing(order.engine) as connection:
+            one_writer(connection)
+            forget(connection, found.name)
+            if "xcatdef" in details:
                 PlainWriter(DatabaseNodes(connection), "osimage").remove([found.name])
-            said += "; its definition too"
+                said += "; its definition too"
         return said
 
     return carried_out(order, act)

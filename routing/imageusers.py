@@ -9,9 +9,10 @@ from core.wanted import Kind
 from db import wanted
 from db.engine import Connection
 from db.lookup import effective
+from routing.imagewishes import boots
 from routing.osimages import Source
 
-WANTED = {"nodetype": ("provmethod",), "chain": ("currstate",)}
+WANTED = {"nodetype": ("provmethod",), "chain": ("currstate", "chain", "currchain")}
 
 
 def users(connection: Connection, found: Source) -> list[str]:
@@ -30,5 +31,5 @@ def users(connection: Connection, found: Source) -> list[str]:
 def _named(connection: Connection, name: str, state: str, booting: dict[str, str]) -> Iterator[str]:
     for node, values in effective(connection, WANTED, unreadable={}).items():
         current = values.get("chain.currstate") if node not in booting else None
-        if values.get("nodetype.provmethod") == name or current == state:
+        if boots(values, name) or current == state:
             yield node

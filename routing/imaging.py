@@ -3,23 +3,24 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from core.errors import RequestError, ServalError, UnavailableError
 from core.fold import fold
+from core.services import settings
 from db import events, jobs
 from db.deliveries import Said
 from db.engine import Engine, reading, writing
 from db.home import Home
-from db.lookup import passwords
+from db.lookup import passwords, site_values
 from drivers.files import make_folder
 from drivers.images.build import Tell, build
 from drivers.images.jail import Jail
 from drivers.images.ownwheel import gather
 from drivers.images.pack import Compression, Method, Wanted, pack
-from drivers.images.shelf import sweep
+from drivers.images.shelf import BUILD, sweep
 from routing.imagewishes import publish
 from routing.osimages import METHOD, images, recipe, source
 from routing.syncing import Hand, Order
@@ -130,20 +131,17 @@ def sweep_builds(home: Home, engine: Engine) -> list[str]:
 
     Logs of jobs that are forgotten go too.
     """
-    found = []
     with reading(engine) as connection:
         sources = images(connection, home)
+        install = home.host_path(settings.trees(site_values(connection)).install)
         for file in build_log(home, 0).parent.glob("*.log"):
             if file.stem.isdecimal() and jobs.info(connection, int(file.stem)) is None:
                 file.unlink()
+    folders = {place.parent for place in install.glob(f"netboot/*/*/*/{BUILD}")}  # of an import: no osimage yet
     for one in sources:
-        try:
-            folder = one.folder
-        except RequestError:
-            continue
-        if sweep(folder):
-            found.append(str(folder))
-    return found
+        with suppress(RequestError):
+            folders.add(one.folder)
+    return [str(folder) for folder in sorted(folders) if sweep(folder)]
 
 
 HANDS: dict[str, Hand] = {"genimage": genimage, "packimage": packimage}

@@ -39,10 +39,15 @@ def test_an_image_is_removed_with_its_definition_where_asked(site: ImageSite) ->
     (site.folder() / "rootimg/etc/link").symlink_to(outside)
     (site.folder() / "rootimg.old").symlink_to(outside)
     (site.folder() / "notes").write_text("somebody's\n")
+    with writing(site.engine) as connection:
+        one_writer(connection)
+        wanted.put(connection, Kind.IMAGE, {NAME: (("sn1",), "{}")})
     said = site.do("rmimage", rmimage, image=NAME)
     assert "image.json, initrd-stateless.gz, kernel, rootimg, rootimg.old, rootimg.sfs removed from" in said
     assert site.visible() == {"notes"}
     assert (outside / "file").exists()
+    with reading(site.engine) as connection:
+        assert not wanted.documents(connection, Kind.IMAGE, [NAME]), "service nodes remove theirs"
     with reading(site.engine) as connection:
         assert read_image(connection, NAME)["profile"] == "compute"
     said = site.do("rmimage", rmimage, image=NAME, xcatdef="1")
@@ -56,10 +61,12 @@ def test_an_image_that_nodes_need_stays(site: ImageSite) -> None:
     boot(site, "n2", "install/netboot/debian12/x86_64/compute2")
     shell.ok(f"chdef n3 provmethod={NAME}")
     shell.ok("chtab node=n4 chain.currstate='netboot debian12-x86_64-compute'")
+    shell.ok("mkdef -t node -o n5 groups=compute")
+    shell.ok(f"chtab node=n5 chain.currchain=runcmd=bmcsetup,osimage={NAME}")
     for line in (f"rmimage {NAME}", "rmimage -o debian12 -p compute"):
         answer = shell.run(line)
-        assert (answer.status, "used by n[1,3-4]: give them another" in answer.err) == (1, True), answer
-    with pytest.raises(RequestError, match=r"used by n\[1,3-4\]"):
+        assert (answer.status, "used by n[1,3-5]: give them another" in answer.err) == (1, True), answer
+    with pytest.raises(RequestError, match=r"used by n\[1,3-5\]"):
         site.do("rmimage", rmimage, image=NAME)
     assert "rootimg" in site.visible()
     assert "removed from" in site.do("rmimage", rmimage, image=NAME, force="1")
