@@ -1,8 +1,8 @@
 """The copies of images on this host: brought beside what is in service, and put in its place when whole.
 
 What is on its way lies in `.fetch` of the image's folder, which nobody but root may enter, each part under
-its SHA-256, so that nothing of another version is ever gone on with. A ledger says which files this host knows
-to be which, by size, time and inode; what it does not know is hashed.
+its SHA-256, so that nothing of another version is ever gone on with. A ledger says which files this host
+knows to be which, by size, time and inode; what it does not know is hashed.
 """
 
 import json

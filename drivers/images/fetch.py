@@ -36,6 +36,10 @@ class Server:
         return f"http://{self.host}:{self.port}"
 
 
+class Different(Exception):
+    """A server has another file of this name, or none: it is not asked again. Its text says so."""
+
+
 def fetch(
     file: ImageFile,
     path: str,
@@ -58,6 +62,10 @@ def fetch(
                 begun = _take(file, path, server, part, tell)
             except UnavailableError as error:
                 said[server] = error.message
+                continue
+            except Different as error:
+                said[server] = str(error)
+                left.remove(server)
                 continue
             if digest(part) == file.sha256:
                 return
@@ -96,7 +104,10 @@ def digest(file: Path) -> str:
 
 
 def _take(file: ImageFile, path: str, server: Server, part: Path, tell: Tell) -> int:
-    """Take what is missing from one server; the bytes that were there before."""
+    """Take what is missing from one server; the bytes that were there before.
+
+    Raises UnavailableError when it does not come, Different when it never will.
+    """
     have = length(part)
     if have > file.size:
         part.unlink()
@@ -124,15 +135,15 @@ def _ask(server: Server, method: str, path: str, headers: dict[str, str]) -> htt
 
 
 def _offset(answer: http.client.HTTPResponse, url: str, have: int, size: int) -> int:
-    """Where the body begins. Raises UnavailableError when it is not of a file of this size."""
+    """Where the body begins. Raises Different when it is not of a file of this size."""
     if answer.status == http.client.PARTIAL_CONTENT:
         if answer.getheader("Content-Range") != f"bytes {have}-{size - 1}/{size}":
-            raise UnavailableError(f"{url} is not the file that was packed: it has another size")
+            raise Different(f"{url} is not the file that was packed: it has another size")
         return have
     if answer.status != http.client.OK:
-        raise UnavailableError(f"{url}: status {answer.status} {answer.reason}")
+        raise Different(f"{url}: status {answer.status} {answer.reason}")
     if answer.getheader("Content-Length") not in (None, str(size)):
-        raise UnavailableError(f"{url} is not the file that was packed: it has another size")
+        raise Different(f"{url} is not the file that was packed: it has another size")
     return 0
 
 

@@ -18,6 +18,7 @@ collect_ignore = (
     []
     if os.geteuid() == 0 or os.environ.get("CI")
     else [
+        "test_image_copies.py",
         "test_images.py",
         "test_images_dnf.py",
         "test_images_reuse.py",
