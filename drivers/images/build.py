@@ -75,12 +75,12 @@ def build(
     shelf = Shelf(folder)
     with shelf.workshop() as place:
         free_space(place, LEAST_BYTES)
-        before, digest = shelf.record(), recipe.digest(EDITION)
+        before = shelf.record()
         if only_initrd:
             return _only_initrd(recipe, distribution, shelf, place, jail, tell)
-        whole = (shelf.root / before.initrd).is_file()
-        if whole and not fresh and not update and before.digest == digest:
+        if not fresh and not update and is_current(shelf, recipe):
             return Built(before, unchanged=True)
+        whole = (shelf.root / before.initrd).is_file()
         old = None if fresh or not whole else reuse.gone(before, recipe, EDITION)
         root = place / "rootimg"
         if recipe.worker:
@@ -95,19 +95,32 @@ def build(
                 _again(recipe, distribution, shelf, root, old, jail, tell)
             kernel, initrd = complete(recipe, distribution, root, jail, tell)
         record = replace(
-            before, name=recipe.name, digest=digest, kernel=kernel, initrd=initrd, built=time.time(),
+            before, name=recipe.name, digest=recipe.digest(EDITION), kernel=kernel, initrd=initrd, built=time.time(),
             packages=distribution.installed(root),
             rest=reuse.rest(recipe, EDITION), lists=reuse.listed(recipe), base=base,
         )  # fmt: skip
-        tell(95, "putting it into service")
-        make_impersonal(root)
-        shelf.note(replace(before, digest="", base=()))  # in case that we are killed before the next note
-        shelf.put_root(root)
-        shelf.note(record)
-        if not shelf.packed():
-            shelf.put_boot(place, record)
-        tell(97, "removing what it replaces")
+        put_into_service(shelf, place, before, record, root, tell)
     return Built(record)
+
+
+def is_current(shelf: Shelf, recipe: Recipe) -> bool:
+    """Whether the tree in service was made of this recipe."""
+    record = shelf.record()
+    return record.digest == recipe.digest(EDITION) and (shelf.root / record.initrd).is_file()
+
+
+def put_into_service(
+    shelf: Shelf, place: Path, before: Record, record: Record, root: Path, tell: Tell
+) -> None:
+    """Let a finished tree take the place of the one `before`, which goes with the workshop."""
+    tell(95, "putting it into service")
+    make_impersonal(root)
+    shelf.note(replace(before, digest="", base=()))  # in case that we are killed before the next note
+    shelf.put_root(root)
+    shelf.note(record)
+    if not shelf.packed():
+        shelf.put_boot(place, record)
+    tell(97, "removing what it replaces")
 
 
 def distribution_of(kind: Kind) -> Distribution:
@@ -225,7 +238,8 @@ def explained(distribution: Distribution, recipe: Recipe) -> Iterator[None]:
 
 def _as_error(failed: Failed, cause: Cause, listed: Sequence[Entry]) -> DefinitionError | UnavailableError:
     if cause.package:
-        place = next((entry.place for entry in listed if entry.name == cause.package), "the base system")
+        meant = (entry.place for entry in listed if entry.name.split("=")[0] == cause.package.split("=")[0])
+        place = next(meant, "the base system")
         return DefinitionError(f"{place}: there is no package {cause.package} in the image's repositories")
     if "No space left on device" in failed.said:
         return UnavailableError("no space is left on the file system of rootimgdir")
