@@ -27,6 +27,9 @@ REAL_KVM = (Path("/sys/module/kvm_intel"), Path("/sys/module/kvm_amd"))
 PROBE_S = 5
 QMP_S = 5.0
 MEGABYTES = 512
+#: QEMU looks through all that it has translated of a page at each write to it. Of a library that hundreds of
+#: processes have had at other addresses that is so much that a guest seems to hang, so it forgets early.
+TCG = "tcg,tb-size=64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,9 @@ class Machine:
     def command(self) -> list[str]:
         """How it is started, to run in the background."""
         folder, log = self.folder, f"logfile={self.console},logappend=on"
+        accel = TCG if self.accelerator == "tcg" else self.accelerator
         return [
-            *(QEMU, "-name", self.name, "-cpu", "max", "-accel", self.accelerator, *self._firmware()),
+            *(QEMU, "-name", self.name, "-cpu", "max", "-accel", accel, *self._firmware()),
             *("-m", str(self.megabytes), "-smp", "1", "-nodefaults", "-display", "none"),
             *("-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no"),
             *("-device", f"virtio-net-pci,netdev=net,mac={self.mac},bootindex=0{self._rom()}"),

@@ -55,7 +55,7 @@ class SerialLine:
         """The exit status of a command, and what it wrote."""
         mark = secrets.token_hex(8)
         self._heard = ""
-        self._say(f"{command}; echo; echo {mark}:$?:")
+        self._say(f"{command}; said=$?; echo; echo {mark}:$said:")
         found = self._await(rf"{mark}:(\d+):")
         said = self._heard[: found.start()].replace("\r", "").strip()
         self._heard = ""

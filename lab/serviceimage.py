@@ -45,6 +45,9 @@ clustersite:
     setupdhcp=1
     setuptftp=1
     setupnfs=1
+{OSIMAGE}:
+    objtype=osimage
+    addkcmdline=quiet norandmaps
 service:
     objtype=group
     setupntp=1
