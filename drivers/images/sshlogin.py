@@ -1,0 +1,128 @@
+"""Logging in as root on another machine over ssh: by a key, and only where the host's own key is known."""
+
+import os
+import pwd
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+
+from core.errors import RequestError, UnavailableError
+
+CONNECT_S = 15.0
+KEEPALIVE_S = 5
+NAMED = re.compile(r"(?:root@)?([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?")
+#: The host keys that this machine trusts for all its users.
+SYSTEM = Path("/etc/ssh/ssh_known_hosts")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Root on a machine; `folder` has known_hosts and the private keys, as ssh(1) names them."""
+
+    host: str
+    port: int
+    folder: Path
+
+    def __str__(self) -> str:
+        return self.host if self.port == 22 else f"{self.host}:{self.port}"
+
+
+def login(text: str, folder: Path | None = None) -> Login:
+    """`HOST`, `root@HOST`, `HOST:PORT`. Raises RequestError."""
+    found = NAMED.fullmatch(text)
+    if not found or not 0 < int(found[2] or 22) < 65536:
+        raise RequestError(f"{text[:80]!r} is no host to log in to as root: write HOST or HOST:PORT")
+    return Login(found[1], int(found[2] or 22), folder or own_folder())
+
+
+def own_folder() -> Path:
+    """`.ssh` of the user who runs this, whatever HOME says."""
+    return Path(pwd.getpwuid(os.getuid()).pw_dir) / ".ssh"
+
+
+@contextmanager
+def connected(to: Login, through: Login | None = None) -> Iterator[paramiko.SSHClient]:
+    """An open connection, where asked through another machine, as `ssh -J` does. Raises UnavailableError."""
+    with ExitStack() as opened:
+        channel = None
+        if through:
+            between = connect(through)
+            opened.callback(between.close)
+            channel = tunnel(between, to)
+        client = connect(to, channel)
+        opened.callback(client.close)
+        yield client
+
+
+def tunnel(between: paramiko.SSHClient, to: Login) -> paramiko.Channel | None:
+    """A way from that machine to another. Raises UnavailableError."""
+    transport = between.get_transport()
+    try:
+        return transport and transport.open_channel(
+            "direct-tcpip", (to.host, to.port), ("127.0.0.1", 0), timeout=CONNECT_S
+        )
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise UnavailableError(f"{to} cannot be reached from there: {error}") from None
+
+
+class Session(paramiko.SSHClient):
+    """A connection, which takes the one that it goes through with it."""
+
+    gate: paramiko.SSHClient | None = None
+
+    def close(self) -> None:
+        """Close both."""
+        super().close()
+        if self.gate:
+            self.gate.close()
+
+
+def connect(to: Login, through: Login | None = None) -> Session:
+    """An open connection, if need be `through` another machine. Raises UnavailableError, saying what to do."""
+    client = Session()
+    client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    for file in (SYSTEM, to.folder / "known_hosts"):
+        if file.is_file():
+            client.load_system_host_keys(str(file))
+    client.gate = connect(through) if through else None
+    try:
+        _log_in(client, to)
+    except UnavailableError:
+        client.close()
+        raise
+    return client
+
+
+def _log_in(client: Session, to: Login) -> None:
+    keys = [str(file) for file in sorted(to.folder.glob("id_*")) if file.suffix != ".pub"]
+    try:
+        client.connect(
+            to.host, to.port, "root", key_filename=keys, allow_agent=False, look_for_keys=False,
+            timeout=CONNECT_S, banner_timeout=CONNECT_S, auth_timeout=CONNECT_S,
+            sock=_wire(client.gate, to) if client.gate else None,
+        )  # fmt: skip
+    except paramiko.BadHostKeyException:
+        raise UnavailableError(f"{to} shows another host key than {to.folder}/known_hosts has") from None
+    except paramiko.AuthenticationException:
+        said = f"{to} lets root in with none of the keys in {to.folder}; as root: ssh-copy-id {to.host}"
+        raise UnavailableError(said) from None
+    except paramiko.SSHException as error:
+        if "known_hosts" in str(error):
+            said = f"{to} is not in {to.folder}/known_hosts; as root: ssh {to.host}, and compare its key"
+            raise UnavailableError(said) from None
+        if "authentication" in str(error).lower():
+            said = f"{to} lets root in by key, and {to.folder} has none; as root: ssh-keygen, ssh-copy-id"
+            raise UnavailableError(f"{said} {to.host}") from None
+        raise UnavailableError(f"{to}: ssh: {error}") from None
+    except (OSError, EOFError) as error:
+        raise UnavailableError(f"{to} cannot be reached by ssh: {error or 'it hung up'}") from None
+    client.get_transport().set_keepalive(KEEPALIVE_S)
+
+
+def _wire(gate: paramiko.SSHClient, to: Login) -> paramiko.Channel:
+    """A way to the port of a machine from another one."""
+    return gate.get_transport().open_channel("direct-tcpip", (to.host, to.port), ("", 0), timeout=CONNECT_S)
