@@ -95,8 +95,8 @@ def build(
                 _again(recipe, distribution, shelf, root, old, jail, tell)
             kernel, initrd = complete(recipe, distribution, root, jail, tell)
         record = replace(
-            before, name=recipe.name, digest=recipe.digest(EDITION), kernel=kernel, initrd=initrd, built=time.time(),
-            packages=distribution.installed(root),
+            before, name=recipe.name, digest=recipe.digest(EDITION), kernel=kernel, initrd=initrd,
+            built=time.time(), packages=distribution.installed(root),
             rest=reuse.rest(recipe, EDITION), lists=reuse.listed(recipe), base=base,
         )  # fmt: skip
         put_into_service(shelf, place, before, record, root, tell)
@@ -238,9 +238,9 @@ def explained(distribution: Distribution, recipe: Recipe) -> Iterator[None]:
 
 def _as_error(failed: Failed, cause: Cause, listed: Sequence[Entry]) -> DefinitionError | UnavailableError:
     if cause.package:
-        meant = (entry.place for entry in listed if entry.name.split("=")[0] == cause.package.split("=")[0])
-        place = next(meant, "the base system")
-        return DefinitionError(f"{place}: there is no package {cause.package} in the image's repositories")
+        meant = (entry for entry in listed if cause.package in (entry.name, entry.name.split("=")[0]))
+        entry = next(meant, Entry(cause.package, "the base system"))
+        return DefinitionError(f"{entry.place}: there is no package {entry.name} in the image's repositories")
     if "No space left on device" in failed.said:
         return UnavailableError("no space is left on the file system of rootimgdir")
     if cause.sentence:

@@ -1,6 +1,7 @@
 """Images of Debian and Ubuntu: mmdebstrap(1) for the first packages, then the image's own apt."""
 
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from core.errors import DefinitionError
 from core.images.pkglist import Entry, Transaction
 from drivers.images import dracut
+from drivers.images.aptindex import has_index, index
 from drivers.images.jail import Jail
 from drivers.images.recipe import Cause, Recipe, folders
 from drivers.services.runner import program
@@ -49,7 +51,17 @@ POLICY = "usr/sbin/policy-rc.d"
 #: mmdebstrap keeps --dpkgopt here: a build that is cut short is thrown away, so nothing need be synced.
 DPKG = "etc/dpkg/dpkg.cfg.d/99mmdebstrap"
 URL = re.compile(r"(https?|ftp)://[A-Za-z0-9._:/~%+-]+( [A-Za-z0-9._/-]+)+")
-UNKNOWN = re.compile(r"Unable to locate package (\S+)|Package '?([^\s']+)'? has no installation candidate")
+UNKNOWN = re.compile(
+    r"Unable to locate package (\S+)|Package '?([^\s']+)'? has no installation candidate"
+    r"|Version '\S+' for '(\S+)' was not found"
+)
+#: mmdebstrap's hook before anything is installed: apt reads the indexes, which are needed anyway, and looks
+#: for what the lists name. What else it complains of may be otherwise when it comes to it.
+ASK = """#!/bin/sh
+APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; export APT_CONFIG
+apt-get update && ! apt-get --simulate --no-install-recommends install -- {} 2>&1 |
+grep -E '^E: (Unable to locate package|Package .* has no installation candidate|Version .* was not found)'
+"""
 UNREACHED = ("Failed to fetch", "Could not connect", "Temporary failure resolving", "Could not resolve")
 
 
@@ -59,27 +71,10 @@ class Debian:
 
     def begin(self, jail: Jail, recipe: Recipe, root: Path) -> None:
         """Make the smallest system that boots. Raises DefinitionError for a release that is not known."""
-        suite = SUITES.get(recipe.kind.osvers)
-        if suite is None:
-            known = ", ".join(SUITES)
-            raise DefinitionError(f"how {recipe.kind.osvers} is built is not known; known are {known}")
-        arch = ARCHES.get(recipe.kind.osarch, recipe.kind.osarch)
+        command = bootstrap(recipe, suite_of(recipe.kind.osvers), root)
+        refuse_unknown(recipe.others, recipe.otherpkgdir)
         work = root.parent / "tmp"
         work.mkdir()
-        named = [entry.name for block in recipe.packages for entry in block.install]
-        kernel = [] if any(name.startswith("linux-image") for name in named) else [usual_kernel(recipe, arch)]
-        command = [program("mmdebstrap", "mmdebstrap"), "--mode=root", "--variant=minbase"]
-        command += ["--format=directory", f"--architectures={arch}", "--skip=cleanup/apt"]
-        command += ["--dpkgopt=force-unsafe-io"]
-        command += ["--include=" + ",".join([*BOOTING, *kernel])]
-        command += [f"--hook-dir={HOOKS}/maybe-merged-usr"]
-        if folders(recipe.sources):
-            command += [f"--hook-dir={HOOKS}/file-mirror-automount"]
-        command += [suite, str(root)]
-        if recipe.sources:
-            listed = root.parent / "sources.list"
-            listed.write_text(source_lines(recipe.sources, suite), encoding="utf-8")
-            command.append(str(listed))
         jail.outside(*command, env=QUIET | {"TMPDIR": str(work)})
         start_nothing(root)
 
@@ -88,7 +83,7 @@ class Debian:
         shown = folders(recipe.sources)
         if other:
             places = list(dict.fromkeys(recipe.otherpkgdir / entry.folder for entry in block.install))
-            repositories = [place for place in places if (place / "Packages").exists() or place_of_gz(place)]
+            repositories = [place for place in places if has_index(place)]
             refuse_bare(block.install, recipe.otherpkgdir)
             lines = [f"deb [trusted=yes] file:{place} ./\n" for place in repositories]
             (root / SOURCES).write_text("".join(lines), encoding="utf-8")
@@ -142,10 +137,43 @@ class Debian:
     def cause(self, said: str) -> Cause:
         """What apt complains of."""
         if found := UNKNOWN.search(said):
-            return Cause(package=found[1] or found[2])
+            return Cause(package=found[1] or found[2] or found[3])
         if line := next((line for line in said.splitlines() if any(word in line for word in UNREACHED)), ""):
             return Cause(sentence=f"a mirror cannot be reached: {line.strip()[:300]}")
         return Cause()
+
+
+def bootstrap(recipe: Recipe, suite: str, root: Path) -> list[str]:
+    """mmdebstrap's command, with the files beside the root that it needs. Raises DefinitionError."""
+    arch = ARCHES.get(recipe.kind.osarch, recipe.kind.osarch)
+    named = [entry.name for block in recipe.packages for entry in block.install]
+    kernel = [] if any(name.startswith("linux-image") for name in named) else [usual_kernel(recipe, arch)]
+    command = [program("mmdebstrap", "mmdebstrap"), "--mode=root", "--variant=minbase"]
+    command += ["--format=directory", f"--architectures={arch}", "--skip=cleanup/apt"]
+    command += ["--dpkgopt=force-unsafe-io"]
+    command += ["--include=" + ",".join([*BOOTING, *kernel])]
+    command += [f"--hook-dir={HOOKS}/maybe-merged-usr"]
+    if named:
+        asking = root.parent / "ask"
+        asking.write_text(ASK.format(shlex.join(named)), encoding="utf-8")
+        asking.chmod(0o755)
+        command.append(f"--setup-hook={asking}")
+    if folders(recipe.sources):
+        command += [f"--hook-dir={HOOKS}/file-mirror-automount"]
+    command += [suite, str(root)]
+    if recipe.sources:
+        listed = root.parent / "sources.list"
+        listed.write_text(source_lines(recipe.sources, suite), encoding="utf-8")
+        command.append(str(listed))
+    return command
+
+
+def suite_of(osvers: str) -> str:
+    """`bookworm` of debian12 and debian12.5.0. Raises DefinitionError for a release that is not known."""
+    found = next((suite for name, suite in SUITES.items() if f"{osvers}.".startswith(f"{name}.")), "")
+    if not found:
+        raise DefinitionError(f"how {osvers} is built is not known; known are {', '.join(SUITES)}")
+    return found
 
 
 def start_nothing(root: Path) -> None:
@@ -178,15 +206,23 @@ def source_lines(sources: Iterable[str], suite: str) -> str:
     return "".join(lines)
 
 
-def place_of_gz(place: Path) -> bool:
-    """Whether a folder has a compressed index of its packages."""
-    return any((place / f"Packages.{end}").exists() for end in ("gz", "xz"))
+def refuse_unknown(blocks: Iterable[Transaction], top: Path) -> None:
+    """Raises DefinitionError for a package that its folder's index does not name."""
+    entries = [entry for block in blocks for entry in block.install if entry.folder]
+    refuse_bare(entries, top)
+    places = {top / entry.folder for entry in entries}
+    texts = [index(place) for place in places]
+    known = {found for text in texts for found in re.findall(r"^Package: *(\S+)", text, re.MULTILINE)}
+    for entry in entries:
+        if re.split(r"[:=]", entry.name)[0] not in known and "*" not in entry.name:
+            where = top / entry.folder
+            raise DefinitionError(f"{entry.place}: there is no package {entry.name} in {where}")
 
 
 def refuse_bare(entries: Iterable[Entry], top: Path) -> None:
     """Raises DefinitionError for a package whose folder has no index."""
     for entry in entries:
         place = top / entry.folder
-        if entry.folder and not ((place / "Packages").exists() or place_of_gz(place)):
+        if entry.folder and not has_index(place):
             make = f"cd {place} && dpkg-scanpackages -m . > Packages"
             raise DefinitionError(f"{entry.place}: {place} is no repository; make it one with: {make}")

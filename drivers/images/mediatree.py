@@ -6,7 +6,6 @@ old, which then takes its place; so whoever installs meanwhile reads one or the 
 
 import gzip
 import hashlib
-import lzma
 import os
 import shutil
 import stat
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from core.errors import DefinitionError
 from core.images import debindex
+from drivers.images.aptindex import index
 from drivers.images.jail import Jail
 from drivers.images.media import Contents
 from drivers.images.shelf import exchange
@@ -22,10 +22,7 @@ from drivers.services.runner import program
 
 #: The digests of the discs that a tree was filled from, with commas, as xCAT keeps them.
 FINGERPRINT = ".fingerprint"
-INDEXES = ("Packages", "Packages.gz", "Packages.xz")
 SIGNED = ("Release", "Release.gpg", "InRelease")
-#: No index of packages is longer.
-MOST_INDEX = 1 << 29
 
 
 def fingerprint(contents: Contents) -> str:
@@ -122,34 +119,10 @@ def _indexes(tree: Path, new: Path) -> dict[Path, str]:
     found = {}
     for folder in {path.parent for path in new.glob("dists/*/**/Packages*")}:
         name = folder.relative_to(new)
-        texts = [text for top in (tree, new) if (text := _index(top / name))]
+        texts = [text for top in (tree, new) if (text := index(top / name))]
         if len(texts) > 1:
             found[name] = debindex.packages(texts)
     return found
-
-
-def _index(folder: Path) -> str:
-    """The index of the packages of a folder, however it is compressed."""
-    for file in (folder / name for name in INDEXES):
-        if file.is_file() and (content := _content(file)):
-            return content.decode("utf-8", "replace")
-    return ""
-
-
-def _content(file: Path) -> bytes:
-    """What a file holds, uncompressed. Raises DefinitionError when that is too much."""
-    if file.suffix == ".gz":
-        with gzip.open(file) as unpacked:
-            content = unpacked.read(MOST_INDEX + 1)
-    elif file.suffix == ".xz":
-        with lzma.open(file) as unpacked_xz:
-            content = unpacked_xz.read(MOST_INDEX + 1)
-    else:
-        with file.open("rb") as plain:
-            content = plain.read(MOST_INDEX + 1)
-    if len(content) > MOST_INDEX:
-        raise DefinitionError(f"{file.name} of the medium is longer than any index of packages")
-    return content
 
 
 def _write_index(folder: Path, text: str) -> None:
@@ -182,9 +155,9 @@ def _write_release(suite: Path, texts: list[str]) -> None:
 def _repositories(tree: Path, new: Path) -> list[Path]:
     """Folders that are RPM repositories on both, and not the same; relative."""
     found = []
-    for index in new.glob("**/repodata/repomd.xml"):
-        name = index.relative_to(new)
-        if (tree / name).is_file() and (tree / name).read_bytes() != index.read_bytes():
+    for file in new.glob("**/repodata/repomd.xml"):
+        name = file.relative_to(new)
+        if (tree / name).is_file() and (tree / name).read_bytes() != file.read_bytes():
             found.append(name.parent.parent)
     return found
 

@@ -24,7 +24,7 @@ from db.home import Home, make_home
 from db.images import write_image
 from db.tables import TABLES
 from drivers.images.build import explained
-from drivers.images.debian import Debian
+from drivers.images.debian import Debian, refuse_unknown
 from drivers.images.jail import Cancelled, Failed, Jail
 from drivers.images.recipe import Recipe
 from drivers.images.shelf import Shelf, sweep
@@ -195,6 +195,7 @@ def test_a_build_that_fails_leaves_the_old_image_in_service(built: Builder) -> N
             "/l, line 3: there is no package xyz in the image's repositories",
         ),
         ("E: Package 'xyz' has no installation candidate", "/l, line 3: there is no package xyz"),
+        ("E: Version '9' for 'xyz' was not found", "/l, line 3: there is no package xyz"),
         ("dpkg: error: No space left on device", "no space is left on the file system of rootimgdir"),
         ("one\ntwo\n\n", "apt-get ended with status 100: two"),
     ],
@@ -204,6 +205,31 @@ def test_what_failed_programs_say_becomes_a_sentence(said: str, sentence: str) -
     made = Recipe("x", Kind("debian12", "x86_64", "compute"), (block,))
     with pytest.raises(ServalError, match=re.escape(sentence)), explained(Debian(), made):
         raise Failed(("apt-get", "install"), 100, said)
+
+
+@pytest.mark.slow
+def test_an_unknown_package_is_said_before_anything_is_installed(tmp_path: Path) -> None:
+    block = Transaction(
+        install=(Entry("linux-image-cloud-amd64", "/l, line 1"), Entry("bash=0", "/l, line 2"))
+    )
+    made = Recipe("x", Kind("debian12.5.0", "x86_64", "compute"), (block,))
+    root = tmp_path / "root"
+    with (
+        (tmp_path / "log").open("wb") as log,
+        pytest.raises(DefinitionError, match="/l, line 2: there is no package bash=0"),
+        explained(Debian(), made),
+    ):
+        Debian().begin(Jail(log), made, root)
+    assert not (root / "usr/bin/dpkg").exists(), "nothing was unpacked"
+
+
+def test_a_package_that_its_folder_lacks_is_said_at_once(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/Packages").write_text("Package: tool\nVersion: 1\n\n")
+    good, bad = Entry("tool=1", "/l, line 1", "site"), Entry("toll", "/l, line 2", "site")
+    refuse_unknown([Transaction(install=(good,))], tmp_path)
+    with pytest.raises(DefinitionError, match=r"/l, line 2: there is no package toll in .*site"):
+        refuse_unknown([Transaction(install=(good, bad))], tmp_path)
 
 
 def test_wrong_lists_are_said_before_anything_is_done(builder: Builder) -> None:
