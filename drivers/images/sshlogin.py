@@ -69,26 +69,14 @@ def tunnel(between: paramiko.SSHClient, to: Login) -> paramiko.Channel | None:
         raise UnavailableError(f"{to} cannot be reached from there: {error}") from None
 
 
-class Session(paramiko.SSHClient):
-    """A connection, which takes the one that it goes through with it."""
-
-    gate: paramiko.SSHClient | None = None
-
-    def close(self) -> None:
-        """Close both."""
-        super().close()
-        if self.gate:
-            self.gate.close()
-
-
-def connect(to: Login, through: Login | None = None) -> Session:
-    """An open connection, if need be `through` another machine. Raises UnavailableError, saying what to do."""
-    client = Session()
+def connect(to: Login, through: Login | None = None) -> paramiko.SSHClient:
+    """An open connection, perhaps `through` another machine. Raises UnavailableError, saying what to do."""
+    client = paramiko.SSHClient()
     client.set_missing_host_key_policy(paramiko.RejectPolicy())
     for file in (SYSTEM, to.folder / "known_hosts"):
         if file.is_file():
             client.load_system_host_keys(str(file))
-    client.gate = connect(through) if through else None
+    client.gate = connect(through) if through else None  # it is closed when nobody holds it any more
     try:
         _log_in(client, to)
     except UnavailableError:
@@ -97,13 +85,13 @@ def connect(to: Login, through: Login | None = None) -> Session:
     return client
 
 
-def _log_in(client: Session, to: Login) -> None:
+def _log_in(client: paramiko.SSHClient, to: Login) -> None:
     keys = [str(file) for file in sorted(to.folder.glob("id_*")) if file.suffix != ".pub"]
     try:
         client.connect(
             to.host, to.port, "root", key_filename=keys, allow_agent=False, look_for_keys=False,
             timeout=CONNECT_S, banner_timeout=CONNECT_S, auth_timeout=CONNECT_S,
-            sock=_wire(client.gate, to) if client.gate else None,
+            sock=tunnel(client.gate, to) if client.gate else None,
         )  # fmt: skip
     except paramiko.BadHostKeyException:
         raise UnavailableError(f"{to} shows another host key than {to.folder}/known_hosts has") from None
@@ -121,8 +109,3 @@ def _log_in(client: Session, to: Login) -> None:
     except (OSError, EOFError) as error:
         raise UnavailableError(f"{to} cannot be reached by ssh: {error or 'it hung up'}") from None
     client.get_transport().set_keepalive(KEEPALIVE_S)
-
-
-def _wire(gate: paramiko.SSHClient, to: Login) -> paramiko.Channel:
-    """A way to the port of a machine from another one."""
-    return gate.get_transport().open_channel("direct-tcpip", (to.host, to.port), ("", 0), timeout=CONNECT_S)
