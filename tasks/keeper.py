@@ -67,8 +67,10 @@ class QueueClass:
     children: int
 
 
-#: Small interactive work, batches of big jobs with a process for each core, and what takes minutes: images.
-QUEUES = (QueueClass("", 1), QueueClass(".bulk", os.cpu_count() or 1), QueueClass(".build", 1))
+#: Small interactive work, and batches of big jobs with a process for each core.
+PROMPT = (QueueClass("", 1), QueueClass(".bulk", os.cpu_count() or 1))
+#: What takes minutes: images.
+LONG = QueueClass(".build", 1)
 
 
 @dataclass(slots=True)
@@ -81,6 +83,8 @@ class Keeper:
     reload: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     _workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    #: The workers of all prompt queues listen.
+    _lively: threading.Event = field(default_factory=threading.Event)
     #: When the database last answered; joining was the first time.
     _database_seen: float = field(default_factory=boottime)
     _status: StatusProcess = field(init=False)
@@ -96,7 +100,7 @@ class Keeper:
         chores = [self._look_at_database, self._hold_lease, self._serve, self._monitor]
         if self.is_mn:
             chores.append(self._supervisor())
-        for kind in QUEUES:
+        for kind in self._prompt:
             self._start(kind)
         self._status.look()
         threads = [self._thread(chore) for chore in chores]
@@ -145,18 +149,28 @@ class Keeper:
         """What the worker of a queue makes when it listens."""
         return self.home.run / f"listens-{self.home.name}{kind.suffix}"
 
+    @property
+    def _prompt(self) -> tuple[QueueClass, ...]:
+        """Queues without which this host does not live; for images a service node has time."""
+        return (*PROMPT, LONG) if self.is_mn else PROMPT
+
     def _wait_for_workers(self) -> None:
         """No sign of life before somebody listens: work would be sent that nobody claims in time."""
-        files = [self._ready_file(kind) for kind in QUEUES]
+        files = [self._ready_file(kind) for kind in self._prompt]
         while not all(file.exists() for file in files) and not self.stop.wait(LISTEN_LOOK_S):
             pass
+        self._lively.set()
 
     def _keep(self) -> None:
         """Start again what ended. On the main thread: a child dies with the thread that started it."""
         while not self.stop.wait(RESTART_S):
             self._status.look()
-            for kind in QUEUES:
+            for kind in (*PROMPT, LONG):
                 name = self.home.name + kind.suffix
+                if name not in self._workers:
+                    if self._lively.is_set():
+                        self._start(kind)
+                    continue
                 status = self._workers[name].poll()
                 if status is not None:
                     log.warning(
