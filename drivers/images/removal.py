@@ -9,7 +9,7 @@ from drivers.images.jail import need_root
 from drivers.images.shelf import Shelf
 
 #: What genimage, packimage and liteimg put into rootimgdir, xCAT's too. What else lies there is not ours.
-OURS = re.compile(r"kernel|initrd(-[a-z]+)?\.gz|rootimg(-statelite)?(\.[a-z.]+)?|image\.json")
+OURS = re.compile(r"kernel(-statelite)?|initrd(-[a-z]+)?\.gz|\.?rootimg(-statelite)?(\.[a-z.]+)?|image\.json")
 MOUNTS = Path("/proc/self/mountinfo")
 
 
