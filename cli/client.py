@@ -33,7 +33,7 @@ OWN_RIGHTS = frozenset({"tabedit", "tabrestore", "dumpxCATdb", "restorexCATdb", 
 JOBS = frozenset(
     [
         *("rpower", "rsetboot", "nodeset", "makedhcp", "makedns", "makentp", "makeconservercf", "snmove"),
-        *("genimage", "packimage", "liteimg", "copycds", "rmimage", "imgexport", "imgimport"),
+        *("genimage", "packimage", "liteimg", "copycds", "rmimage", "imgexport", "imgimport", "imgcapture"),
         *("serval retry", "serval services"),
     ]
 )

@@ -29,6 +29,7 @@ COMMANDS = {
     "rmimage": ("cli.rmimage", "rmimage"),
     "imgexport": ("cli.imgexport", "imgexport"),
     "imgimport": ("cli.imgimport", "imgimport"),
+    "imgcapture": ("cli.imgcapture", "imgcapture"),
     "liteimg": ("cli.liteimg", "liteimg"),
     "snmove": ("cli.snmove", "snmove"),
     "nodestat": ("cli.nodestat", "nodestat"),

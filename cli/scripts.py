@@ -65,6 +65,11 @@ def imgimport() -> NoReturn:
     main("imgimport")
 
 
+def imgcapture() -> NoReturn:
+    """The `imgcapture` script."""
+    main("imgcapture")
+
+
 def snmove() -> NoReturn:
     """The `snmove` script."""
     main("snmove")

@@ -16,6 +16,7 @@ from db.home import open_home
 from drivers import wake
 from routing import (
     copying,
+    imagecapture,
     imagecopies,
     imageexport,
     imageimport,
@@ -59,6 +60,7 @@ def syncer(pid: int) -> Syncer:
         | imageremoval.HANDS
         | imageexport.HANDS
         | imageimport.HANDS
+        | imagecapture.HANDS
         | imagecopies.HANDS
     )
     return Syncer(home, open_engine(home.database, brisk=True), hands, wake.bell(home.broker_url() or ""))

@@ -98,6 +98,7 @@ ATTEMPTS = {
     "rmimage": "imaging",
     "imgexport": "imaging",
     "imgimport": "imaging",
+    "imgcapture": "imaging",
 }
 
 

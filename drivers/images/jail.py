@@ -74,12 +74,18 @@ class Jail:
     stop: Callable[[], bool] = lambda: False
     env: Mapping[str, str] = field(default_factory=dict)
 
-    def outside(self, *command: str, env: Mapping[str, str] | None = None, folder: Path | None = None) -> str:
+    def outside(
+        self,
+        *command: str,
+        env: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+        stdin: int = subprocess.DEVNULL,
+    ) -> str:
         """Run a program that sees this host's files; the end of what it wrote.
 
         Raises Failed, Cancelled, and UnavailableError when it cannot be started.
         """
-        return self._run(command, env or {}, folder)
+        return self._run(command, env or {}, folder, stdin=stdin)
 
     def inside(
         self, root: Path, *command: str, env: Mapping[str, str] | None = None, shown: Sequence[Path] = ()
@@ -108,6 +114,7 @@ class Jail:
         env: Mapping[str, str],
         folder: Path | None,
         told: Sequence[str] = (),
+        stdin: int = subprocess.DEVNULL,
     ) -> str:
         told = tuple(told or command)
         if self.stop():
@@ -121,7 +128,7 @@ class Jail:
         environment = {"PATH": SEARCH, "LC_ALL": "C.UTF-8", "HOME": "/root", **self.env, **env}
         try:
             process = subprocess.Popen(
-                apart, cwd=folder or "/", env=environment, stdin=subprocess.DEVNULL,
+                apart, cwd=folder or "/", env=environment, stdin=stdin,
                 stdout=self.log, stderr=subprocess.STDOUT, start_new_session=True, restore_signals=True,
             )  # fmt: skip
         except OSError as error:

@@ -3,8 +3,6 @@
 import os
 import pwd
 import re
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,20 +40,6 @@ def login(text: str, folder: Path | None = None) -> Login:
 def own_folder() -> Path:
     """`.ssh` of the user who runs this, whatever HOME says."""
     return Path(pwd.getpwuid(os.getuid()).pw_dir) / ".ssh"
-
-
-@contextmanager
-def connected(to: Login, through: Login | None = None) -> Iterator[paramiko.SSHClient]:
-    """An open connection, where asked through another machine, as `ssh -J` does. Raises UnavailableError."""
-    with ExitStack() as opened:
-        channel = None
-        if through:
-            between = connect(through)
-            opened.callback(between.close)
-            channel = tunnel(between, to)
-        client = connect(to, channel)
-        opened.callback(client.close)
-        yield client
 
 
 def tunnel(between: paramiko.SSHClient, to: Login) -> paramiko.Channel | None:

@@ -19,7 +19,9 @@ collect_ignore = (
     if os.geteuid() == 0 or os.environ.get("CI")
     else [
         "test_image_copies.py",
+        "test_image_bundles.py",
         "test_images.py",
+        "test_imgcapture.py",
         "test_images_dnf.py",
         "test_images_reuse.py",
         "test_rmimage.py",
