@@ -110,9 +110,12 @@ def _build_there(to: Login, place: Path, jail: Jail, tell: Tell) -> dict[str, An
     try:
         with client.get_transport().open_session() as channel:
             talk = Talk(to, channel, jail, tell)
-            talk.begin(place / "parcel")
-            last = talk.follow()
-            talk.receive(last, place / "tree")
+            try:
+                talk.begin(place / "parcel")
+                last = talk.follow()
+                talk.receive(last, place / "tree")
+            finally:
+                talk.end()
             return dict(last["record"])
     except (paramiko.SSHException, OSError, EOFError) as error:
         raise UnavailableError(f"{to} was lost during the build: {error}") from None
@@ -156,12 +159,12 @@ class Talk:
                 raise self._ended() from None
 
     def _look(self) -> None:
-        """Raises Cancelled when the build shall end; the other side then cleans up first."""
+        """Raises Cancelled when the build shall end."""
         if self.jail.stop():
-            self._end()
             raise Cancelled("cancelled")
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Let the other side end whatever it does, and clean up."""
         self.channel.shutdown_write()
         deadline = time.monotonic() + END_S
         while not self.channel.exit_status_ready() and time.monotonic() < deadline:
