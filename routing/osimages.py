@@ -27,6 +27,8 @@ from drivers.images.recipe import Recipe
 SHIPPED = Path(__file__).resolve().parents[1] / "deploy" / "images"
 STATUS = SHIPPED.parent / "node" / "serval-status"
 METHOD = "netboot"
+#: As media of EL have them.
+KEYS = "RPM-GPG-KEY*"
 #: What a tree of genimage can become.
 METHODS = (METHOD, "statelite")
 #: The profile of service nodes: its images have Serval's worker.
@@ -151,6 +153,7 @@ def recipe(found: Source) -> Recipe:
         others=found.packages("otherpkglist", other=True),
         sources=repositories(found),
         otherpkgdir=found.home.host_path(other),
+        keys=keys(found),
         scripts=runnable,
         interface=values.get("nodebootif", ""),
         drivers=drivers(found),
@@ -164,6 +167,12 @@ def recipe(found: Source) -> Recipe:
 def drivers(found: Source) -> tuple[str, ...]:
     """linuximage.netdrivers."""
     return tuple(word.strip() for word in found.values.get("netdrivers", "").split(",") if word.strip())
+
+
+def keys(found: Source) -> tuple[Path, ...]:
+    """The site's public keys of packages, beside its lists."""
+    folder = found.home.host_path(f"{found.installdir}/custom/netboot/{found.kind.distribution}")
+    return tuple(path for path in sorted(folder.glob(KEYS)) if path.is_file())
 
 
 def repositories(found: Source) -> tuple[str, ...]:

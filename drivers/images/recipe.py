@@ -24,6 +24,8 @@ class Recipe:
     #: Folders of packages on this host, and `URL SUITE COMPONENT…`; empty: the distribution's own mirrors.
     sources: tuple[str, ...] = ()
     otherpkgdir: Path = Path("/nonexistent")
+    #: The site's public keys, which packages of mirrors must be signed with; none: they are not checked.
+    keys: tuple[Path, ...] = ()
     #: Scripts with their arguments, run on this host.
     scripts: tuple[tuple[str, ...], ...] = ()
     #: The interface that the node boots over; empty: whichever gets an address.

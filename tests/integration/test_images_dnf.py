@@ -6,11 +6,12 @@ The packages have the names of the real ones and next to nothing in them; what i
 import platform
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from core.errors import DefinitionError
+from core.errors import DefinitionError, UnavailableError
 from core.images.pkglist import Transaction, read_pkglist
 from core.images.sources import Kind
 from drivers.images.build import build
@@ -107,4 +108,38 @@ def test_what_dnf_cannot_do_is_said_with_the_line(repositories: Path, tmp_path: 
         ):
             with pytest.raises(DefinitionError, match=said):
                 build(recipe(repositories, text, other), tmp_path / "image", Jail(log), lambda _, text: None)
+    assert "install filesystem" not in (tmp_path / "log").read_text(), "said before anything is installed"
     assert {path.name for path in (tmp_path / "image").iterdir()} == {".lock"}
+
+
+@pytest.fixture(scope="module")
+def signed(repositories: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with signed packages of the system; the key lies with the others, as EL's media have it."""
+    top = tmp_path_factory.mktemp("signed")
+    shutil.copytree(repositories / "os", top / "os")
+    shutil.copytree(repositories / "other", top / "other")
+    home = tmp_path_factory.mktemp("gpg")
+    home.chmod(0o700)
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--passphrase", "", "--yes"]
+    subprocess.run([*gpg, "--quick-gen-key", "made here", "rsa2048", "sign"], check=True, capture_output=True)
+    export = ["--armor", "--output", str(top / "other/site/RPM-GPG-KEY-made-here"), "--export"]
+    subprocess.run([*gpg, *export], check=True, capture_output=True)
+    packages = sorted((top / "os/BaseOS").glob("*.rpm"))
+    sign = ["rpmsign", "--define", f"__gpg {shutil.which('gpg')}", "--define", f"_gpg_path {home}"]
+    sign += ["--define", "_gpg_name made here", "--addsign", *map(str, packages)]
+    subprocess.run(sign, check=True, capture_output=True)
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True)
+    subprocess.run(["createrepo_c", "--quiet", str(top / "os/BaseOS")], check=True, capture_output=True)
+    return top
+
+
+def test_packages_are_checked_where_there_is_a_key(signed: Path, tmp_path: Path) -> None:
+    made = replace(recipe(signed, "tool"), keys=(signed / "other/site/RPM-GPG-KEY-made-here",))
+    with (tmp_path / "log").open("wb") as log:
+        built = build(made, tmp_path / "image", Jail(log), lambda _, text: None)
+        assert "tool" in built.record.packages
+        assert "Importing GPG key" in (tmp_path / "log").read_text()
+        unsigned = recipe(signed, "tool", "site/extra")
+        said = r"not signed as they should be: .*extra-1-1.*is not signed"
+        with pytest.raises(UnavailableError, match=said):
+            build(unsigned, tmp_path / "image", Jail(log), lambda _, text: None)
