@@ -72,6 +72,23 @@ def test_what_cannot_be_is_said_before_anything_is_built(site: ImageSite) -> Non
     assert "netboot is needed" in shell.run(f"packimage {LITE}").err
 
 
+def test_nodeset_wants_the_statelite_form_and_a_place_for_what_is_kept(site: ImageSite) -> None:
+    shell, folder = site.shell, site.folder()
+    shell.ok(f"mkdef -t osimage -o {LITE} osvers=debian12 osarch=x86_64 profile=compute provmethod=statelite")
+    shell.ok("chdef n1 netboot=xnba arch=x86_64 mac=52:54:00:00:00:01 ip=127.0.0.9")
+    shell.ok("mkdef -t network -o loop net=127.0.0.0 mask=255.0.0.0")
+    folder.mkdir(parents=True)
+    nodeset = f"nodeset n1 osimage={LITE} --plan"
+    assert f"genimage {LITE}; liteimg {LITE}" in shell.run(nodeset).err
+    for name in ("kernel-statelite", "initrd-statelite.gz", "rootimg-statelite/x"):
+        (folder / name).mkdir(parents=True)
+    assert "statelite debian12-x86_64-compute" in shell.run(nodeset).out
+    shell.ok("chtab file=/srv/ litefile.image=ALL litefile.options=persistent")
+    assert "statelite.statemnt does not say where" in shell.run(nodeset).err
+    shell.ok("chtab node=compute statelite.statemnt=nas:/state")
+    assert "statelite debian12-x86_64-compute" in shell.run(nodeset).out
+
+
 def test_a_tree_gets_originals_links_and_what_is_missing(root: Path, jail: Jail) -> None:
     furnish(
         root,
