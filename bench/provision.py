@@ -61,6 +61,7 @@ def prepare(of: Cluster) -> None:
     must("chdef", "-t", "group", "-o", "compute", "netboot=xnba", "arch=x86_64", f"mac={MAC}", f"ip={IP}")
     must("chtab", "net=10.0.0.0", "networks.mask=255.0.0.0", "networks.netname=provision")
     must("chtab", "key=sharedtftp", "site.value=0")
+    must("chtab", "key=installloc", "site.value=/install")  # all have the image, nothing is copied
     must("chdef", "-t", "group", "-o", "service", "setupdhcp=1")
 
 

@@ -13,6 +13,7 @@ from typing import NoReturn
 from cli.context import Context, local
 from cli.places import is_here
 from core.errors import ServalError
+from core.garbage import search_seldom
 from db.home import open_home
 
 Command = Callable[[list[str], Context], int]
@@ -98,6 +99,7 @@ def say_errors(act: Callable[[], int], context: Context) -> int:
 
 def execute(name: str, argv: list[str], context: Context) -> int:
     """Run a command to its end, output flushed; 141 when the reader of its output has gone (`| head`)."""
+    search_seldom()
     try:
         status = say_errors(lambda: place(name, argv, context)(argv, context), context)
         context.out.flush()

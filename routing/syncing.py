@@ -168,10 +168,10 @@ def keeping(kind: str, open_keeper: OpenKeeper) -> Hand:
                 keeper = open_keeper(order.home, site_values(connection))
                 if order.mode is Mode.INSPECT:
                     return look(keeper, wanted.documents(connection, kind, order.nodes))
-                newest = wanted.last(connection, kind)
+                newest, had = wanted.last(connection, kind), keeper.revision()
                 again = keeper.behind(order.nodes)
-                changes = wanted.changes(connection, kind, own_names(order.home), keeper.revision(), again)
-            problems = keeper.apply(changes, newest)
+                changes = wanted.changes(connection, kind, own_names(order.home), had, again)
+            problems = keeper.apply(changes, newest) if changes or had != newest else {}
             note(order, kind, Kept(newest, problems))
         return Said(problems)
 

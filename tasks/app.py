@@ -18,6 +18,7 @@ from celery.signals import setup_logging, worker_process_init, worker_ready
 from kombu.connection import Connection
 
 from core.errors import UnavailableError
+from core.garbage import search_seldom
 from core.stepspec import OPTIONS
 from db.home import Home, open_home
 from db.results import TABLES, celery_place
@@ -141,9 +142,10 @@ def tell_the_keeper(**_: Any) -> None:
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
-def die_with_the_worker(**_: Any) -> None:
+def begin_work(**_: Any) -> None:
     """A pool process whose worker was killed must not go on sending: the kernel ends it too."""
     die_with_parent()
+    search_seldom()
 
 
 @setup_logging.connect  # type: ignore[untyped-decorator]

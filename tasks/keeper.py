@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from core.errors import ServalError, UnavailableError
+from core.garbage import search_seldom
 from core.lease import Lease
 from db import members
 from db.engine import open_engine, reading, writing
@@ -290,4 +291,5 @@ def work(home: Home, *, is_mn: bool, reload: bool = False) -> int:
     if url is None:
         raise UnavailableError(f"no Redis: {home.broker_file} does not exist; start it with: serval up")
     refuse_shared(home.database) if is_mn else refuse_other_host(home)
+    search_seldom()
     return Keeper(home, is_mn, reload).run()

@@ -82,10 +82,15 @@ class Folder:
 
     def link(self, path: str, source: str) -> None:
         """Make or replace a file by one more name of `source`."""
-        with suppress(FileNotFoundError):
+        try:
+            self._link(source)
+        except FileExistsError:  # left by a killed process, or by rename(2) between two names of one file
             os.unlink(self._new, dir_fd=self._root)
-        os.link(source, self._new, src_dir_fd=self._root, dst_dir_fd=self._root, follow_symlinks=False)
+            self._link(source)
         self._name(path)
+
+    def _link(self, source: str) -> None:
+        os.link(source, self._new, src_dir_fd=self._root, dst_dir_fd=self._root, follow_symlinks=False)
 
     def remove(self, path: str) -> None:
         """Remove a file, if it is there."""
