@@ -8,18 +8,23 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TextIO
 
 from core.errors import ServalError, UnavailableError
 from lab.image import cache_folder, image
+from lab.images import images
 from lab.laboratory import Laboratory
 from lab.machine import accelerator
 from lab.namespaces import namespaces, sweep
 from lab.serviceimage import service_node
 from lab.stages import Stages
 from lab.tables import OSIMAGE, SNS
+
+#: What happens in a laboratory that is built.
+Story = Callable[[Laboratory, Stages], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +36,11 @@ class Kind:
     netboot: str = "xnba"
 
 
-def run(kind: Kind, *, keep: bool = False, out: TextIO = sys.stdout) -> None:
-    """The whole story. Raises ServalError when anything is not as it should be; removes all it made."""
+def run(kind: Kind, *, keep: bool = False, out: TextIO = sys.stdout, tell: Story | None = None) -> None:
+    """The whole story, or `tell` in its place; removes all it made.
+
+    Raises ServalError when anything is not as it should be.
+    """
     stages = Stages(out)
     with stages.stage("kernel, initramfs and Debian (from the cache, or built)"):
         built = image(cache_folder())
@@ -44,7 +52,7 @@ def run(kind: Kind, *, keep: bool = False, out: TextIO = sys.stdout) -> None:
         lab = Laboratory(spaces, built, how, kind.nodes, kind.firmware, kind.netboot)
         try:
             build(lab, stages)
-            story(lab, stages)
+            (tell or story)(lab, stages)
         finally:
             if keep:
                 spaces.keep()
@@ -96,6 +104,7 @@ def main(words: list[str]) -> int:
         "--service-image", nargs="?", const="", metavar="FOLDER",
         help="boot a service node from its image (of this rootimgdir, else built) instead of all this",
     )  # fmt: skip
+    parser.add_argument("--images", action="store_true", help="make images by genimage, and boot each form")
     options = parser.parse_args(words)
     signal.signal(signal.SIGTERM, stopped)
     try:
@@ -108,7 +117,8 @@ def main(words: list[str]) -> int:
         if options.service_image is not None:
             service_node(options.service_image, Stages(sys.stdout), keep=options.keep)
         else:
-            run(Kind(options.nodes, options.firmware, options.netboot), keep=options.keep)
+            kind = Kind(options.nodes, options.firmware, options.netboot)
+            run(kind, keep=options.keep, tell=images if options.images else None)
     except ServalError as error:
         sys.stderr.write(f"Error: {error.message}\n")
         return 1

@@ -80,17 +80,19 @@ class Laboratory:
         own = {name: value for name, value in os.environ.items() if not name.startswith("SERVAL_")}
         return own | {"SERVAL_HOME": str(self.home(host))}
 
-    def run(self, *command: str, host: str = MN, given: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, host: str = MN, given: str = "", seconds: float = PATIENCE_S
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command of Serval on a host to its end."""
         return subprocess.run(
             self.spaces.inside(host, sys.executable, "-m", "cli.main", *command),
-            env=self.environment(host), input=given, capture_output=True, text=True, timeout=PATIENCE_S,
+            env=self.environment(host), input=given, capture_output=True, text=True, timeout=seconds,
             check=False,
         )  # fmt: skip
 
-    def must(self, *command: str, host: str = MN, given: str = "") -> list[str]:
+    def must(self, *command: str, host: str = MN, given: str = "", seconds: float = PATIENCE_S) -> list[str]:
         """The lines that a command of Serval says. Raises UnavailableError unless its exit status is 0."""
-        done = self.run(*command, host=host, given=given)
+        done = self.run(*command, host=host, given=given, seconds=seconds)
         if done.returncode != 0:
             said = (done.stderr.strip() or done.stdout.strip())[-2000:]
             raise UnavailableError(f"{' '.join(command)}: exit status {done.returncode}: {said}")
