@@ -20,6 +20,8 @@ class Kind(StrEnum):
     DHCP = "dhcp"
     #: Anything that services read on the whole: `networks`, `names`, `consoles` … by that word.
     SERVICE = "service"
+    #: core.autoinst.document, by node. After BOOT: a node without answers boots something else by then.
+    AUTOINST = "autoinst"
     #: core.imagedoc, by osimage: the only kind that takes long, so it has jobs of its own.
     IMAGE = "image"
 

@@ -23,7 +23,7 @@ KERNEL = "linux-image-cloud-amd64"
 #: What the installed system needs beyond what is required in Debian, and what the installer asks for.
 SYSTEM = (
     "init", "udev", "ifupdown", "isc-dhcp-client", "netbase", "iproute2", "netcat-openbsd", "openssh-server",
-    "busybox", "zstd", "initramfs-tools", "grub-pc", "tasksel", KERNEL,
+    "busybox", "zstd", "initramfs-tools", "grub-pc-bin", "grub2-common", "tasksel", "chrony", KERNEL,
 )  # fmt: skip
 #: Packages of the installer, with the modules of its kernel.
 UDEBS = ("base-installer", "bootstrap-base", "pkgsel")
@@ -51,6 +51,10 @@ TEMPLATES = """\
 Template: debian-installer/serval-lab-{name}/title
 Type: text
 Description: {text}
+
+Template: partman-auto/disk
+Type: string
+Description: The disk to install to
 """
 #: Name → place in the installer's menu, what comes first, what it does in place of others, its line there.
 STEPS = {
@@ -65,7 +69,7 @@ def mirror(cache: Path) -> Path:
     Built when the cache does not hold it. Raises UnavailableError when it cannot be built.
     """
     steps = [(HERE / "installer" / name).read_text(encoding="utf-8") for name in STEPS]
-    inputs = (SUITE, NETBOOT, *SYSTEM, *UDEBS, *MODULES, *PROGRAMS, *LIBRARIES, CONTROL, *steps)
+    inputs = (SUITE, NETBOOT, *SYSTEM, *UDEBS, *MODULES, *PROGRAMS, *LIBRARIES, CONTROL, TEMPLATES, *steps)
     return cached(cache, "mirror", inputs, build)
 
 
@@ -188,6 +192,12 @@ def index(folder: Path) -> None:
         about = f"Archive: {SUITE}\nComponent: main\nArchitecture: amd64\n"
         (top / place / "Release").write_text(about, encoding="utf-8")
     now = format_datetime(datetime.now(UTC))
-    lines = (f"Suite: {SUITE}", f"Codename: {SUITE}", "Architectures: amd64", "Components: main", f"Date: {now}")
+    lines = (
+        f"Suite: {SUITE}",
+        f"Codename: {SUITE}",
+        "Architectures: amd64",
+        "Components: main",
+        f"Date: {now}",
+    )
     text = "".join(f"{line}\n" for line in lines) + "SHA256:\n" + "".join(sums)
     (top / "Release").write_text(text, encoding="utf-8")

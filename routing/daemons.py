@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from core.autoinst.document import FOLDER, SERVER
 from core.dhcpplan import plan
 from core.netdoc import NetworksDoc
 from core.services import settings
@@ -52,7 +53,11 @@ def _chrony(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
 def _nginx(tables: HostTables, _: Sequence[Wanted]) -> Daemon:
     found = settings.trees(tables.site)
     install, tftp = (tables.home.host_path(path) for path in (found.install, found.tftp))
-    trees = (nginx.Tree("/install", install), nginx.Tree("/tftpboot", tftp))
+    trees = (
+        nginx.Tree("/install", install),
+        nginx.Tree(f"/install/{FOLDER}", install / FOLDER, SERVER),
+        nginx.Tree("/tftpboot", tftp),
+    )
     web = nginx.Web(trees, found.http_port, f"/tftpboot/{SAMPLE}", SAMPLE_TEXT.encode())
     described = nginx.daemon(web, tables.folder("nginx"), Service.NFS)
     return replace(described, prepare=partial(write_sample, tftp))

@@ -7,6 +7,7 @@ from ipaddress import IPv4Interface
 from core.services import settings
 from core.wanted import Keeper, Kind
 from db.home import Home
+from drivers.answerfiles import AnswerFiles
 from drivers.interfaces import read_networks
 from drivers.netboot.trees import BootTrees
 from drivers.services.dhcprelease import forget_leases, release_leases
@@ -14,8 +15,16 @@ from drivers.services.dnsmasq import LEASES, told_by_signal
 from drivers.services.dnsmasqd import DHCP
 from drivers.services.dnsmasqhosts import DhcpKeeper
 from routing.hosttables import service_folder
+from routing.osimages import SHIPPED, STATUS
 from routing.services import runner_of
 from routing.syncing import OpenKeeper
+
+#: What installers run, and what they put into the new system.
+PROGRAMS = (
+    STATUS,
+    STATUS.with_name("serval-installed"),
+    SHIPPED / "root/etc/systemd/system/serval-booted.service",
+)
 
 
 def boot_files(home: Home, site: Mapping[str, str]) -> Keeper:
@@ -55,4 +64,15 @@ def release(home: Home, pairs: Sequence[tuple[str, str]]) -> None:
         forget_leases(file, pairs)
 
 
-KEEPERS: Mapping[str, OpenKeeper] = {Kind.BOOT: boot_files, Kind.DHCP: dhcp_records}
+def answers(home: Home, site: Mapping[str, str]) -> Keeper:
+    """What installers of nodes are told, in site.installdir."""
+    programs = {file.name: file.read_text(encoding="utf-8") for file in PROGRAMS}
+    installdir = home.host_path(settings.trees(site).install)
+    return AnswerFiles(installdir, programs, home.path / "autoinst" / home.name)
+
+
+KEEPERS: Mapping[str, OpenKeeper] = {
+    Kind.BOOT: boot_files,
+    Kind.DHCP: dhcp_records,
+    Kind.AUTOINST: answers,
+}

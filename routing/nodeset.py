@@ -26,6 +26,7 @@ from drivers.netboot.loaders import render
 from drivers.resolve import Resolver
 from drivers.servedfiles import first_complete
 from routing import imagewishes
+from routing.autoinst import plan_answers
 from routing.dhcp import dhcp_members
 from routing.imageneeds import Needs, needs
 from routing.pools import pools_from
@@ -47,6 +48,7 @@ class Plan:
     #: What `wanted.put` shall write of these; a node that is to have no document has no members.
     boot: dict[str, wanted.Entry] = field(default_factory=dict)
     dhcp: dict[str, wanted.Entry] = field(default_factory=dict)
+    answers: Mapping[str, wanted.Entry] = field(default_factory=dict)
     #: node → service nodes that act for it, best first.
     pools: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: node → error class and sentence.
@@ -59,6 +61,12 @@ class Plan:
     with_status: bool = True
     #: What service nodes have of the images.
     images: Needs = field(default_factory=Needs)
+
+    def entries(self, kind: Kind) -> Mapping[str, wanted.Entry]:
+        """What shall be of one kind, of nodes that can be done."""
+        if kind is Kind.AUTOINST:
+            return {node: entry for node, entry in self.answers.items() if node in self.decisions}
+        return self.boot if kind is Kind.BOOT else self.dhcp
 
 
 def plan(connection: Connection, chain: Sequence[Word], nodes: Sequence[str], home: Home) -> Plan:
@@ -73,6 +81,7 @@ def plan(connection: Connection, chain: Sequence[Word], nodes: Sequence[str], ho
         made.shared = (home.mn,)
     made.with_status = values.site.get("nodestatus", "").lower() not in NO
     _decide(made, chain, values, home)
+    _answer(connection, made, values.site, home)
     if chain[0].step is Step.OFFLINE:
         made.boot = made.dhcp = dict.fromkeys(made.decisions, GONE)
     else:
@@ -98,6 +107,8 @@ def enter(
     if made.shared:
         own = made.pools if Kind.DHCP in made.kinds else dict.fromkeys(made.pools, ())
         pools = {node: tuple(dict.fromkeys((*made.shared, *own[node]))) for node in made.decisions}
+    for node, (members, _) in made.entries(Kind.AUTOINST).items():
+        pools[node] = tuple(dict.fromkeys((*members, *pools[node])))
     ask = SpreadAsk(
         request=request,
         command=NODESET,
@@ -120,7 +131,7 @@ def write(connection: Connection, made: Plan, now: float) -> None:
     imagewishes.enter(connection, made.images.wishes)
     changed: set[str] = set()
     for kind in made.kinds:
-        changed |= wanted.put(connection, kind, made.boot if kind is Kind.BOOT else made.dhcp).changed
+        changed |= wanted.put(connection, kind, made.entries(kind)).changed
     shared = {id(decision): decision for decision in made.decisions.values()}
     outlooks = {key: _outlook(decision, made.with_status) for key, decision in shared.items()}
     asked = {node: outlooks[id(decision)] for node, decision in made.decisions.items()}
@@ -160,11 +171,20 @@ def _next(connection: Connection, text: str, nodes: Sequence[str], home: Home) -
         node: pool for node, pool in wanted.members_of(connection, Kind.BOOT, nodes).items() if pool
     }
     _decide(made, chain, values, home)
+    _answer(connection, made, values.site, home)
     for node, decision in made.decisions.items():
         old = from_text(there[node])
         new = for_node(decision, node, old.macs, old.ip, old.server)
         made.boot[node] = (made.pools[node], new.to_text()) if new else GONE
     return made
+
+
+def _answer(connection: Connection, made: Plan, site: Mapping[str, str], home: Home) -> None:
+    """What installers of these nodes are told, or no longer; the job brings it where there is anything."""
+    found = plan_answers(connection, home, site, made.decisions, made.pools)
+    _refuse(made, found.bad)
+    if found.entries:
+        made.answers, made.kinds = found.entries, (*made.kinds, Kind.AUTOINST)
 
 
 def _decide(made: Plan, chain: Sequence[Word], values: BootValues, home: Home) -> None:

@@ -4,6 +4,7 @@ The command reads all of it before it makes the job, so a list that cannot be re
 reads it again.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ STATUS = SHIPPED.parent / "node" / "serval-status"
 METHOD = "netboot"
 #: As media of EL have them.
 KEYS = "RPM-GPG-KEY*"
+INTERFACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 #: What a tree of genimage can become.
 METHODS = (METHOD, "statelite")
 #: The profile of service nodes: its images have Serval's worker.
@@ -39,6 +41,7 @@ LISTS = {
     "exlist": "exlist",
     "otherpkglist": "otherpkgs.pkglist",
     "postinstall": "postinstall",
+    "template": "tmpl",
 }
 
 
@@ -81,7 +84,8 @@ class Source:
         """The files of an attribute, or the one that fits where it is not set."""
         if value := self.values.get(attribute, ""):
             return listed(value, f"{attribute} of osimage {self.name}")
-        tops = (f"{self.installdir}/custom/netboot", str(SHIPPED / "netboot"))
+        of = INSTALL if self.values.get("provmethod") == INSTALL else METHOD
+        tops = (f"{self.installdir}/custom/{of}", str(SHIPPED / of))
         found = find(self.kind, LISTS[attribute], tops, lambda named: self.path(named).is_file())
         return (found,) if found else ()
 
@@ -159,7 +163,7 @@ def recipe(found: Source) -> Recipe:
         drivers=drivers(found),
         kernel=kernel,
         variables=found.variables,
-        files=shipped_files(is_service=is_service),
+        files=shipped_files(is_service=is_service) | other_interfaces(found),
         worker=worker_for(kind.osvers, kind.osarch) if is_service else None,
     )
 
@@ -167,6 +171,21 @@ def recipe(found: Source) -> Recipe:
 def drivers(found: Source) -> tuple[str, ...]:
     """linuximage.netdrivers."""
     return tuple(word.strip() for word in found.values.get("netdrivers", "").split(",") if word.strip())
+
+
+def other_interfaces(found: Source) -> dict[str, str]:
+    """The file that brings linuximage.otherifce up by DHCP, such as ib0: path in the image → text.
+
+    All Ethernet interfaces come up without it. Raises DefinitionError.
+    """
+    names = [word.strip() for word in found.values.get("otherifce", "").split(",") if word.strip()]
+    for name in names:
+        if not INTERFACE.fullmatch(name):
+            raise DefinitionError(
+                f"otherifce of osimage {found.name}: {name[:40]!r} is no name of an interface"
+            )
+    text = f"[Match]\nName={' '.join(names)}\n\n[Network]\nDHCP=yes\n"
+    return {"etc/systemd/network/81-serval-otherifce.network": text} if names else {}
 
 
 def keys(found: Source) -> tuple[Path, ...]:

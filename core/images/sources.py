@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from core.errors import DefinitionError
-from core.nodeset.images import PLAIN
+from core.nodeset.images import PLAIN, Image
 
 #: The letters before the version in osvers, where the folder of the distribution is not called so.
 FOLDERS = {
@@ -44,6 +44,12 @@ class Kind:
         word = letters[0].lower() if letters else ""
         return FOLDERS.get(word, word)
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Where its lists may lie: in its own folder, then in that of the distribution that it is like."""
+        redhat = Image("", osvers=self.osvers).family == "redhat"
+        return tuple(dict.fromkeys((self.distribution, *(("rh",) if redhat else ()))))
+
     def image_name(self, method: str = "netboot") -> str:
         """`debian12-x86_64-netboot-compute`."""
         return f"{self.osvers}-{self.osarch}-{method}-{self.profile}"
@@ -63,10 +69,11 @@ def find(kind: Kind, ending: str, tops: tuple[str, ...], exists: Callable[[str],
     `tops` are folders with one folder for each distribution: the site's own first, then what is shipped.
     """
     for top in tops:
-        for name in kind.names(ending):
-            path = posixpath.join(top, kind.distribution, name)
-            if exists(path):
-                return path
+        for folder in kind.folders:
+            for name in kind.names(ending):
+                path = posixpath.join(top, folder, name)
+                if exists(path):
+                    return path
     return None
 
 

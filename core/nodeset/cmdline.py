@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from core.autoinst.document import answers_path
 from core.bootdoc import SERVER
 from core.errors import DefinitionError
 from core.images.statelite import EVERY, mount_options
@@ -63,11 +64,25 @@ def place_of(usual: Place, node: Values) -> Place:
 def of_image(image: Image, files: Files, place: Place, node: Values) -> str:
     """The arguments for an osimage. Raises DefinitionError for values that cannot stand there."""
     if image.provmethod == Step.INSTALL:
-        words = _installer(image, place)
+        words = [*_installer(image, place), *_identity(place)]
     else:
         root = _nfs_root(image, files, place) if image.on_nfs else f"imgurl={place.url(files.root)}"
         words = [root, *_identity(place), *_lasting(image, place, node)]
     return _joined(words, node, image.addkcmdline, f"addkcmdline of osimage {image.imagename}")
+
+
+def of_installed(image: Image, node: Values) -> str:
+    """The arguments of the system that is installed: the console, and what addkcmdline has behind R::.
+
+    Raises DefinitionError.
+    """
+    words = _console(node)
+    for text, what in (
+        (image.addkcmdline, f"addkcmdline of osimage {image.imagename}"),
+        (node.get("bootparams.addkcmdline", ""), "bootparams.addkcmdline"),
+    ):
+        words += [word.removeprefix(LATER) for word in _split(text, what) if word.startswith(LATER)]
+    return " ".join(words)
 
 
 def of_genesis(state: str, place: Place, node: Values) -> str:
@@ -82,7 +97,7 @@ def _identity(place: Place) -> list[str]:
 def _installer(image: Image, place: Place) -> list[str]:
     """How each family's installer finds its media and its answers."""
     tree = media(image, place.installdir)
-    answers = place.url(f"{INSTALL}/autoinst/{NODE}")
+    answers = place.url(f"{INSTALL}/{answers_path(image.family, NODE)}")
     match image.family:
         case "redhat":
             return [f"inst.repo={place.url(tree)}", f"inst.ks={answers}", "ip=dhcp"]
@@ -135,9 +150,13 @@ def _joined(words: list[str], node: Values, added: str = "", what: str = "") -> 
 
 def _added(text: str, what: str) -> list[str]:
     """The words of an addkcmdline that the kernel gets now."""
+    return [word for word in _split(text, what) if not word.startswith(LATER)]
+
+
+def _split(text: str, what: str) -> list[str]:
     if not (text.isascii() and text.isprintable()) or "\\" in text:
         raise DefinitionError(f"{what} is {text[:80]!r}; kernel arguments are ASCII in one line, without \\")
-    return [word for word in text.split(" ") if not word.startswith(LATER)]
+    return text.split(" ")
 
 
 def _console(node: Values) -> list[str]:

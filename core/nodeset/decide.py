@@ -10,6 +10,7 @@ from core.nodeset import cmdline
 from core.nodeset.cmdline import NODE, Place
 from core.nodeset.files import Files, of_genesis, of_image
 from core.nodeset.images import Image, choose
+from core.nodeset.installation import Installation
 from core.nodeset.words import GENESIS, IMAGES, Step, Word, to_text
 
 Values = Mapping[str, str]
@@ -42,6 +43,8 @@ class Decision:
     nodetype: Values = field(default_factory=dict)
     #: nodelist.status; empty: as it is.
     status: str = ""
+    #: How it is installed to disk; None: it is not.
+    install: Installation | None = None
 
 
 def decide(
@@ -74,11 +77,6 @@ def for_node(decision: Decision, node: str, macs: Sequence[str], ip: str, server
 
 def _image(image: Image, rest: str, node: Values, place: Place, find: Find) -> Decision:
     boot = _document(image.state, Way.IMAGE, image.osarch, node, place)
-    if image.provmethod == Step.INSTALL and not image.template:
-        raise DefinitionError(
-            f"osimage {image.imagename} has no template of the installer's answers: "
-            f"chdef -t osimage {image.imagename} template=FILE"
-        )
     files = find(of_image(image, place.installdir))
     if files is None:
         raise DefinitionError(_not_there(image, place))
@@ -89,10 +87,12 @@ def _image(image: Image, rest: str, node: Values, place: Place, find: Find) -> D
         "arch": image.osarch,
         "profile": image.profile,
     }
-    if image.provmethod == Step.INSTALL and not rest:
-        rest = str(Step.BOOT)
+    install = None
+    if image.provmethod == Step.INSTALL:
+        rest = rest or str(Step.BOOT)
+        install = Installation(image, place, cmdline.of_installed(image, node))
     boot = replace(boot, kernel=files.kernel, initrd=files.initrd, cmdline=arguments)
-    return Decision(image.state, rest, boot, nodetype, DEFINED)
+    return Decision(image.state, rest, boot, nodetype, DEFINED, install)
 
 
 def _not_there(image: Image, place: Place) -> str:

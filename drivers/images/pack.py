@@ -159,13 +159,16 @@ def set_password(root: Path, crypted: str) -> None:
     write_whole(shadow, "\n".join(new) + "\n")
 
 
-def hashed(password: str) -> str:
-    """A crypt(3) hash: the word itself when it is one. Raises DefinitionError, UnavailableError."""
+def hashed(password: str, salt: str = "") -> str:
+    """A crypt(3) hash: the word itself when it is one. With the same salt it is always the same.
+
+    Raises DefinitionError, UnavailableError.
+    """
     if HASH.fullmatch(password):
         return password
     if not password.isprintable():
         raise DefinitionError("the password of passwd key=system holds characters that are not printable")
-    command = [program("openssl", "openssl"), "passwd", "-6", "-stdin"]
+    command = [program("openssl", "openssl"), "passwd", "-6", *(("-salt", salt) if salt else ()), "-stdin"]
     done = subprocess.run(command, input=password + "\n", capture_output=True, text=True, check=False)
     if done.returncode or not HASH.fullmatch(done.stdout.strip()):
         raise UnavailableError("openssl cannot hash the password of passwd key=system")

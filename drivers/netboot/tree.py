@@ -8,7 +8,7 @@ Why renames and no generation folder behind a symlink: pxelinux.cfg and boot/gru
 symlink may hide, and one changed node would have to link all others into the new generation.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -23,15 +23,26 @@ from drivers.netboot.treeupdate import TreeUpdate, refuse_taken
 
 #: Node → sentence.
 Problems = dict[str, str]
+#: Node and document → {path below the folder: text}. Raises ServalError.
+Render = Callable[[str, str], Mapping[str, str]]
+
+
+def boot_files(node: str, document: str) -> Mapping[str, str]:
+    """The boot files that a boot document asks for. Raises RequestError, NodeError."""
+    doc = from_text(document)
+    if doc.node != node:
+        raise NodeError(f"its boot document is that of {doc.node}")
+    return render(doc)
 
 
 class BootTree:
     """Boot files below one tftpdir. Documents' own `tftpdir` is the caller's affair: one tree for each."""
 
-    def __init__(self, tftpdir: Path, state: Path) -> None:
+    def __init__(self, tftpdir: Path, state: Path, render_one: Render = boot_files) -> None:
         """`state` is a folder of this tree alone, on a disk of this host."""
         self._tftpdir = tftpdir
         self._state = StateFile(state)
+        self._render = render_one
 
     def revision(self) -> int:
         """The revision of the files; 0 when nothing is known, and after each start of the machine."""
@@ -76,7 +87,7 @@ class BootTree:
 
     def drift(self, documents: Mapping[str, str]) -> dict[str, str]:
         """Node → sentence for those whose files on the disk are not what their documents say."""
-        wanted, problems = _render_all(documents, {})
+        wanted, problems = _render_all(documents, {}, self._render)
         with closing(self._folder()) as folder:
             for node, files in wanted.items():
                 there = folder.digests(files)
@@ -113,7 +124,7 @@ class BootTree:
     def _settle(self, state: TreeState, documents: Mapping[str, str | None]) -> tuple[bool, Problems]:
         """Change files and `state` until they fit the documents: whether the state changed, and problems."""
         texts: dict[str, bytes] = {}
-        wanted, problems = _render_all(documents, texts)
+        wanted, problems = _render_all(documents, texts, self._render)
         changed = {node: files for node, files in wanted.items() if state.nodes.get(node, {}) != files}
         problems |= refuse_taken(state, changed)
         if not changed:
@@ -138,24 +149,21 @@ class BootTree:
 
 
 def _render_all(
-    documents: Mapping[str, str | None], texts: dict[str, bytes]
+    documents: Mapping[str, str | None], texts: dict[str, bytes], render_one: Render
 ) -> tuple[dict[str, Files], Problems]:
     """Node → {path: checksum}, and into `texts` checksum → text; node → sentence where that is impossible."""
     wanted: dict[str, Files] = {}
     problems: Problems = {}
     for node, document in documents.items():
         try:
-            wanted[node] = _render(node, document, texts) if document is not None else {}
+            files = render_one(node, document) if document is not None else {}
+            wanted[node] = _summed(files, texts)
         except ServalError as error:
             problems[node] = error.message
     return wanted, problems
 
 
-def _render(node: str, document: str, texts: dict[str, bytes]) -> Files:
-    doc = from_text(document)
-    if doc.node != node:
-        raise NodeError(f"its boot document is that of {doc.node}")
-    files = render(doc)
+def _summed(files: Mapping[str, str], texts: dict[str, bytes]) -> Files:
     sums = {}
     for text in set(files.values()):
         data = text.encode()

@@ -51,19 +51,26 @@ TREE = """
             alias "{folder}/";
             autoindex off;
             disable_symlinks if_not_owner from="{folder}";
-            limit_except GET {{
+{filled}            limit_except GET {{
                 deny all;
             }}
         }}
+"""
+#: In the files of such a tree a word becomes the address of this host that was asked.
+FILLED = """\
+            sub_filter "{word}" $server_addr;
+            sub_filter_once off;
+            sub_filter_types *;
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A folder and where it is served; `sample` is the name of a file in it with a known content."""
+    """A folder and where it is served. In its files `word` becomes this host's address, if there is one."""
 
     url: str
     folder: Path
+    word: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,7 @@ def daemon(settings: Web, folder: Path, service: str) -> Daemon:
         package="nginx-light",
         command=("nginx", *words),
         files={config: render(settings, folder, as_root=os.getuid() == 0)},
-        folders=(Folder(folder), *(Folder(tree.folder) for tree in settings.trees)),
+        folders=(Folder(folder), *(Folder(tree.folder) for tree in settings.trees if not tree.word)),
         ports=(Port("tcp", settings.port),),
         test=("nginx", "-t", "-q", *words),
         reload=Reload.SIGNAL,
@@ -95,6 +102,11 @@ def daemon(settings: Web, folder: Path, service: str) -> Daemon:
 
 def render(settings: Web, folder: Path, *, as_root: bool) -> str:
     """nginx.conf. Paths hold no quote, dollar sign or newline (core.services.settings)."""
-    trees = "".join(TREE.format(url=tree.url, folder=tree.folder) for tree in settings.trees)
+    trees = "".join(
+        TREE.format(
+            url=tree.url, folder=tree.folder, filled=FILLED.format(word=tree.word) if tree.word else ""
+        )
+        for tree in settings.trees
+    )
     user = "user www-data;\n" if as_root else ""
     return CONFIG.format(user=user, state=folder, port=settings.port, trees=trees)

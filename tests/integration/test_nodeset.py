@@ -31,7 +31,7 @@ chdef n4 mac=52:54:00:00:00:04
 mkdef -t network prov net=10.0.0.0 mask=255.255.0.0
 chdef -t site sharedtftp=0
 mkdef -t osimage compute osvers=debian12 osarch=x86_64 profile=compute provmethod=netboot
-mkdef -t osimage disk osvers=debian12 osarch=x86_64 profile=compute provmethod=install template=/t
+mkdef -t osimage disk osvers=debian12 osarch=x86_64 profile=compute provmethod=install
 """
 STATE = "netboot debian12-x86_64-compute"
 

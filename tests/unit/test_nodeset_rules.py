@@ -236,7 +236,7 @@ def test_an_image_that_keeps_files_needs_a_place_for_them() -> None:
         ("rocky9.4", "inst.repo=http://{server}:8080/install/rocky9.4/x86_64"),
         ("sles15.6", "autoyast=http://{server}:8080/install/autoinst/n1"),
         ("debian12", "url=http://{server}:8080/install/autoinst/n1"),
-        ("ubuntu24.04", "ds=nocloud-net;s=http://{server}:8080/install/autoinst/n1/"),
+        ("ubuntu24.04", "ds=nocloud-net;s=http://{server}:8080/install/autoinst/nocloud/n1/"),
         ("ubuntu24.04", "nfsroot={server}:/install/ubuntu24.04/x86_64"),
     ],
 )
@@ -371,9 +371,3 @@ def test_files_that_are_not_there_are_named_with_what_makes_them(text: str, said
     with pytest.raises(DefinitionError) as caught:
         decide(parse(text), NODE, IMAGES, Place(), none)
     assert said in caught.value.message
-
-
-def test_an_installation_needs_a_template() -> None:
-    bare = replace(DISKFUL, template="")
-    with pytest.raises(DefinitionError, match="no template"):
-        decide(parse("osimage=disk"), NODE, {"disk": bare}, Place(), first)
