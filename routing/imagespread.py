@@ -6,13 +6,15 @@ other work waits for it. Who failed is asked again, less and less often.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from core.errors import RequestError
 from core.site import number
 from core.wanted import Kind
-from db import jobs, wanted
+from db import jobs, supervision, wanted
 from db.engine import Connection, one_writer, reading, writing
+from db.jobs import NewJob
 from db.lookup import site_values
 from routing.liveness import Kind as Alive
 from routing.means import Means
@@ -58,18 +60,20 @@ class ImageSpread:
         if view.at - self._looked < LOOK_S:
             return
         self._looked = view.at
-        busy = {row.label for row in view.jobs if row.command == COMMAND}
         with reading(self._means.engine) as connection:
             newest = wanted.last(connection, Kind.IMAGE)
             behind = self._behind(connection, newest)
-            room = self._most(connection) - len(busy) if behind else 0
+            most = self._most(connection) if behind else 0
+        busy = {row.label for row in view.jobs if row.command == COMMAND}
+        due = []
         for name in sorted(behind, key=self._order):
             turn = self._turns[name]
             if label_of(name) in busy:
                 turn.not_before = view.at + min(AGAIN_S * 2 ** max(turn.tries - 1, 0), LATEST_S)
-            elif room > 0 and view.at >= turn.not_before:
-                self._ask(name, turn)
-                room -= 1
+            elif view.at >= turn.not_before:
+                due.append(name)
+        if due and len(busy) < most:
+            self._ask(due, most)
 
     def _behind(self, connection: Connection, newest: int) -> list[str]:
         """Live service nodes that lack an image, each with its turn."""
@@ -100,12 +104,23 @@ class ImageSpread:
             log.warning("%s", error.message)
             return FETCHES
 
-    def _ask(self, name: str, turn: Turn) -> None:
+    def _ask(self, due: Sequence[str], most: int) -> None:
+        """A job for each of these, as long as no more than `most` are open."""
+        with writing(self._means.engine) as connection:
+            one_writer(connection)
+            busy = {row.label for row in supervision.active_jobs(connection) if row.command == COMMAND}
+            free = [name for name in due if label_of(name) not in busy]
+            for name in free[: max(most - len(busy), 0)]:
+                number_ = jobs.enter(connection, self._job(name), self._means.wall())
+                log.info("%s lacks images: job %d", name, number_)
+
+    def _job(self, name: str) -> NewJob:
+        turn = self._turns[name]
         turn.tries += 1
         turn.not_before = self._means.clock() + AGAIN_S
-        now, (newest, boot) = self._means.wall(), turn.key
+        newest, boot = turn.key
         ask = SpreadAsk(
-            request=f"{COMMAND}-{name}-{newest}-{boot}-{int(now // AGAIN_S)}",
+            request=f"{COMMAND}-{name}-{newest}-{boot}-{int(self._means.wall() // AGAIN_S)}",
             command=COMMAND,
             label=label_of(name),
             who=WHO,
@@ -114,10 +129,7 @@ class ImageSpread:
             changing=False,
             queue=MN_QUEUE if name == self._means.mn else QUEUE,
         )
-        with writing(self._means.engine) as connection:
-            one_writer(connection)
-            number_ = jobs.enter(connection, new_job(ask), now)
-        log.info("%s lacks images: job %d", name, number_)
+        return new_job(ask)
 
 
 def label_of(name: str) -> str:
