@@ -4,6 +4,7 @@ Everything that decides is read here already, so that a list that is wrong is sa
 """
 
 import argparse
+import re
 import time
 from collections.abc import Mapping
 
@@ -28,7 +29,15 @@ BUILD = "build"
 #: xCAT's words for the compression.
 COMPRESSIONS = {**{one.value: one for one in Compression}, "pigz": Compression.GZIP}
 #: Option → attribute of the osimage that it sets.
-SETTINGS = {"interface": "nodebootif", "drivers": "netdrivers", "kernel": "kernelver"}
+SETTINGS = {
+    "interface": "nodebootif",
+    "drivers": "netdrivers",
+    "others": "otherifce",
+    "kernel": "kernelver",
+    "permission": "permission",
+}
+#: As mount(8) writes the size of a file system in memory.
+ROOTLIMIT = re.compile(r"[1-9][0-9]{0,8}[kKmMgG%]?")
 
 
 @command
@@ -41,14 +50,9 @@ def genimage(argv: list[str], ctx: Context) -> int:
         epilog="With -o and -p and without an image name the osimage is made where there is none.",
     )
     add_usual(parser)
-    parser.add_argument("-i", dest="interface", metavar="IF", help="interface that the nodes boot over")
-    parser.add_argument("-n", dest="drivers", metavar="DRIVERS", help="network drivers, such as tg3,bnx2")
-    parser.add_argument("-k", dest="kernel", metavar="RELEASE", help="kernel release to boot")
-    parser.add_argument("--onlyinitrd", action="store_true", help="make only the RAM disk anew")
-    parser.add_argument("--fresh", action="store_true", help="build anew even if no list has changed")
-    parser.add_argument("--update", action="store_true", help="bring the packages to their newest versions")
-    parser.add_argument("--dryrun", action="store_true", help="print what would be installed; nothing is")
+    _add_building(parser)
     options = parser.parse_args(argv)
+    _refuse(options)
     given = {SETTINGS[word]: value for word in SETTINGS if (value := getattr(options, word))}
     home, engine = open_home(ctx.env), open_database(ctx.env)
     if ctx.again and (known := asked_before(engine, ctx.request)) is not None:
@@ -62,8 +66,51 @@ def genimage(argv: list[str], ctx: Context) -> int:
         for number, block in enumerate((*wanted.packages, *wanted.others), 1):
             ctx.say(f"transaction {number}: {' '.join(entry.name for entry in block.install)}")
         return 0
-    details = {word: "1" for word in ("fresh", "update", "onlyinitrd") if getattr(options, word)}
+    details = {word: "1" for word in ("fresh", "update", "noupdate", "onlyinitrd") if getattr(options, word)}
+    if options.rootlimit:
+        details["rootlimit"] = options.rootlimit
     return ask(ctx, home, engine, options, "genimage", {"image": name, **details})
+
+
+def _add_building(parser: Parser) -> None:
+    """What genimage alone understands."""
+    parser.add_argument("-i", dest="interface", metavar="IF", help="interface that the nodes boot over")
+    parser.add_argument("-n", dest="drivers", metavar="DRIVERS", help="network drivers, such as tg3,bnx2")
+    parser.add_argument(
+        "-r",
+        dest="others",
+        metavar="OTHERIFS",
+        help="interfaces that are no Ethernet and get an address too: ib0",
+    )
+    parser.add_argument("-k", dest="kernel", metavar="RELEASE", help="kernel release to boot")
+    parser.add_argument(
+        "-l", dest="rootlimit", metavar="ROOTLIMIT", help="memory that the root may take, such as 2g or 40%%"
+    )
+    parser.add_argument("--permission", metavar="MODE", help="of /.statelite, such as 755")
+    parser.add_argument("--onlyinitrd", action="store_true", help="make only the RAM disk anew")
+    parser.add_argument("--fresh", action="store_true", help="build anew even if no list has changed")
+    newest = parser.add_mutually_exclusive_group()
+    newest.add_argument("--update", action="store_true", help="bring the packages to their newest versions")
+    newest.add_argument(
+        "--noupdate", action="store_true", help="when lists have changed, leave what is there at its version"
+    )
+    parser.add_argument("--interactive", action="store_true", help="of xCAT; is refused, see --dryrun")
+    parser.add_argument("--dryrun", action="store_true", help="print what would be installed; nothing is")
+
+
+def _refuse(options: argparse.Namespace) -> None:
+    """Raises RequestError for values that mean nothing, and for what a queue cannot do."""
+    if options.interactive:
+        raise RequestError(
+            "--interactive: an image is built in a queue, where nobody can be asked. genimage --dryrun "
+            "prints what would be installed; what packages ask can be answered by #ENV:…# in the pkglist"
+        )
+    if options.rootlimit and not ROOTLIMIT.fullmatch(options.rootlimit):
+        raise RequestError(
+            f"-l {options.rootlimit[:40]!r}: it is an amount of memory, such as 800m, 2g or 40%"
+        )
+    if options.permission and not re.fullmatch(r"[0-7]{3,4}", options.permission):
+        raise RequestError(f"--permission {options.permission[:40]!r}: it is a mode, such as 755")
 
 
 @command

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -85,12 +86,13 @@ def genimage(order: Order) -> Said:
     details = order.details
     with reading(order.engine) as connection:
         found = source(connection, order.home, details["image"])
-    wanted = recipe(found)
+    wanted = replace(recipe(found), rootlimit=details.get("rootlimit", ""))
+    update = True if "update" in details else False if "noupdate" in details else None
 
     def act(jail: Jail, tell: Tell) -> str:
         built = build(
             wanted, found.folder, jail, tell,
-            fresh="fresh" in details, update="update" in details, only_initrd="onlyinitrd" in details,
+            fresh="fresh" in details, update=update, only_initrd="onlyinitrd" in details,
             gather=gather,
         )  # fmt: skip
         if built.unchanged:
@@ -137,7 +139,9 @@ def sweep_builds(home: Home, engine: Engine) -> list[str]:
         for file in build_log(home, 0).parent.glob("*.log"):
             if file.stem.isdecimal() and jobs.info(connection, int(file.stem)) is None:
                 file.unlink()
-    folders = {place.parent for place in install.glob(f"netboot/*/*/*/{BUILD}")}  # of an import: no osimage yet
+    folders = {
+        place.parent for place in install.glob(f"netboot/*/*/*/{BUILD}")
+    }  # of an import: no osimage yet
     for one in sources:
         with suppress(RequestError):
             folders.add(one.folder)

@@ -60,14 +60,15 @@ def build(
     tell: Tell,
     *,
     fresh: bool = False,
-    update: bool = False,
+    update: bool | None = None,
     only_initrd: bool = False,
     gather: Gather = nothing_gathered,
 ) -> Built:
     """Make the root tree of a recipe; nothing is done for one that is there already, unless `fresh`.
 
-    With `update` its packages are brought to their newest versions. With `only_initrd` the tree that is there
-    gets a new RAM disk. `gather` brings the wheels of the recipe's worker, before anything that takes long.
+    With `update` its packages are brought to their newest versions; False: not even when lists have changed.
+    With `only_initrd` the tree that is there gets a new RAM disk. `gather` brings the wheels of the recipe's
+    worker, before anything that takes long.
     Raises ServalError, and then everything is as it was.
     """
     need_root()
@@ -92,7 +93,7 @@ def build(
                 base = _begin(recipe, distribution, root, jail, tell)
             else:
                 base = before.base
-                _again(recipe, distribution, shelf, root, old, jail, tell)
+                _again(recipe, distribution, shelf, root, old, jail, tell, newest=update is not False)
             kernel, initrd = complete(recipe, distribution, root, jail, tell)
         record = replace(
             before, name=recipe.name, digest=recipe.digest(EDITION), kernel=kernel, initrd=initrd,
@@ -149,14 +150,16 @@ def _again(
     gone: Sequence[str],
     jail: Jail,
     tell: Tell,
+    *,
+    newest: bool,
 ) -> None:
     """The same from a copy of the tree in service."""
     tell(2, "copy of the tree in service")
     jail.outside("cp", "--archive", "--reflink=auto", "--", str(shelf.root), str(root))
     if recipe.worker:
         clear(root / worker.HOME.removeprefix("/"))
-    tell(10, "newest versions of its packages")
-    distribution.refresh(jail, recipe, root, gone)
+    tell(10, "newest versions of its packages" if newest else "packages that are gone from the lists")
+    distribution.refresh(jail, recipe, root, gone, newest=newest)
     _install(reuse.once_removed(recipe, shelf.record()), distribution, root, jail, tell)
     distribution.tidy(jail, recipe, root)
 

@@ -98,7 +98,7 @@ class Debian:
                 words = [*APT, verb, "--", *names]
                 jail.inside(root, *words, env={**QUIET, **block.environment}, shown=shown)
 
-    def refresh(self, jail: Jail, recipe: Recipe, root: Path, gone: Sequence[str]) -> None:
+    def refresh(self, jail: Jail, recipe: Recipe, root: Path, gone: Sequence[str], *, newest: bool) -> None:
         """Newest versions by dist-upgrade; what is gone is as if a package had brought it along."""
         start_nothing(root)
         (root / DPKG).write_text("force-unsafe-io\n", encoding="utf-8")
@@ -106,7 +106,8 @@ class Debian:
         jail.inside(root, "apt-get", "update", env=QUIET, shown=shown)
         if there := [name for name in gone if name in self.installed(root)]:
             jail.inside(root, "apt-mark", "auto", "--", *there)
-        jail.inside(root, *APT, "dist-upgrade", env=QUIET, shown=shown)
+        if newest:
+            jail.inside(root, *APT, "dist-upgrade", env=QUIET, shown=shown)
 
     def tidy(self, jail: Jail, recipe: Recipe, root: Path) -> None:
         """What is only recommended is not needed, and of kernels only the newest."""

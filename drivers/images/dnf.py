@@ -84,13 +84,14 @@ class Dnf:
                 words = [*dnf(recipe, root, sources), verb, *(entry.name for entry in entries)]
                 jail.around(root, *words, env=block.environment)
 
-    def refresh(self, jail: Jail, recipe: Recipe, root: Path, gone: Sequence[str]) -> None:
+    def refresh(self, jail: Jail, recipe: Recipe, root: Path, gone: Sequence[str], *, newest: bool) -> None:
         """Newest versions by distro-sync; what is gone is as if a package had brought it along."""
         words = dnf(recipe, root, repositories(recipe))
         if there := [name for name in gone if name in self.installed(root)]:
             jail.around(root, *words, "mark", "remove", *there)
-        jail.outside(*words, "upgrade", "filesystem")
-        jail.around(root, *words, "distro-sync")
+        if newest:
+            jail.outside(*words, "upgrade", "filesystem")
+            jail.around(root, *words, "distro-sync")
 
     def tidy(self, jail: Jail, recipe: Recipe, root: Path) -> None:
         """What nothing requires any more."""

@@ -71,6 +71,7 @@ def build(jail: Jail, recipe: Recipe, root: Path, kernel: str, form: Form = STAT
     ]
     command += ["--add", form.modules, "--omit", OMIT, "--filesystems", form.file_systems]
     command += ["--add-drivers", " ".join(dict.fromkeys((*ALWAYS, *drivers)))]
-    command += ["--kernel-cmdline", f"rd.neednet=1 {interface} rd.live.overlay.overlayfs=1"]
+    limit = f" serval.rootlimit={recipe.rootlimit}" if recipe.rootlimit else ""
+    command += ["--kernel-cmdline", f"rd.neednet=1 {interface} rd.live.overlay.overlayfs=1{limit}"]
     jail.inside(root, *command, "--kver", kernel, f"/{form.file}")
     return root / form.file

@@ -32,6 +32,8 @@ class Recipe:
     interface: str = ""
     drivers: tuple[str, ...] = ()
     kernel: str = ""
+    #: How much memory the root may take, as mount(8) writes it; empty: the usual part of it.
+    rootlimit: str = ""
     #: What scripts find in their environment.
     variables: Mapping[str, str] = field(default_factory=dict)
     #: Files of ours that go into the image: path in the image → text. Scripts (#!) are executable.
@@ -67,8 +69,11 @@ class Distribution(Protocol):
     def install(self, jail: Jail, recipe: Recipe, root: Path, block: Transaction, *, other: bool) -> None:
         """Carry one transaction out."""
 
-    def refresh(self, jail: Jail, recipe: Recipe, root: Path, gone: Sequence[str]) -> None:
-        """Bring a finished tree to the newest versions; what is gone from the lists may stay if needed."""
+    def refresh(self, jail: Jail, recipe: Recipe, root: Path, gone: Sequence[str], *, newest: bool) -> None:
+        """Make a finished tree ready to be changed, brought to the newest versions if asked.
+
+        What is `gone` from the lists stays only if something needs it.
+        """
 
     def tidy(self, jail: Jail, recipe: Recipe, root: Path) -> None:
         """Remove the packages that nothing needs any more."""

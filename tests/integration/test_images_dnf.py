@@ -93,7 +93,9 @@ def test_an_image_by_dnf(repositories: Path, tmp_path: Path) -> None:
     with (tmp_path / "log").open("ab") as log:
         again = build(made, tmp_path / "image", Jail(log), lambda _, text: None)
         assert again.unchanged
-        build(made, tmp_path / "image", Jail(log), lambda _, text: None, only_initrd=True)
+        limited = replace(made, rootlimit="2g")
+        build(limited, tmp_path / "image", Jail(log), lambda _, text: None, only_initrd=True)
+    assert "serval.rootlimit=2g" in (tmp_path / "log").read_text()
     assert (tmp_path / "image/initrd-stateless.gz").read_text() == "i\n"
     assert {path.name for path in (tmp_path / "image").iterdir()} == {
         "rootimg", "kernel", "initrd-stateless.gz", "image.json", ".lock",

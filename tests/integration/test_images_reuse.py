@@ -76,6 +76,8 @@ def test_packages_are_added_and_removed_in_a_copy(builder: Builder) -> None:
     assert builder.both("tool,three") == {"three"}
     assert builder.shelf.record().packages["three"] == "2-1"
     add_packages(builder.top, 3)
+    kept = builder.build("tool,three,one", update=False).packages
+    assert (kept["three"], kept["one"]) == ("2-1", "3-1"), "only what is added is new"
     assert builder.build("tool,three", update=True).packages["three"] == "3-1"
     assert builder.shelf.record().base == first.base
 

@@ -8,7 +8,8 @@ command -v fetch_url > /dev/null || . /lib/url-lib.sh
 url=${2#serval:}
 root=${3:-$NEWROOT}
 
-mount -t tmpfs -o mode=755,size=90% tmpfs "$root" || exit 1
+limit=$(getarg serval.rootlimit=)
+mount -t tmpfs -o mode=755,size="${limit:-90%}" tmpfs "$root" || exit 1
 file=$(fetch_url "$url") || die "serval: $url cannot be fetched"
 case "$url" in
     *.gz) unpack="gzip -dc" ;;
