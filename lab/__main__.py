@@ -76,7 +76,7 @@ def story(lab: Laboratory, stages: Stages) -> None:
     """Boot, kill, boot, come back."""
     first, second = SNS
     with stages.stage("nodeset"):
-        lab.must("nodeset", "compute", f"osimage={OSIMAGE}")
+        lab.must("nodeset", "compute", f"osimage={OSIMAGE}", "--wait")
     with stages.stage(f"rpower on: booted from {first}"):
         lab.boot("on", first)
     with stages.stage(f"{first} killed"):
