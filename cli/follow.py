@@ -18,8 +18,9 @@ from db.engine import Engine, reading
 from db.jobs import JobInfo, NodeResult
 from routing.planning import read_tried
 
-#: A job of one node takes 40 ms: looks come fast at first, then less often.
-FIRST_LOOK_S = 0.01
+#: A job of one node takes 40 ms: then looks come fast, later less often.
+FIRST_LOOK_S = 0.03
+FAST_LOOK_S = 0.005
 SOON_S = 0.25
 LOOK_S = 0.1
 #: Writers' clocks may differ by so much; the last look compares everything anyway.
@@ -63,7 +64,8 @@ class Follower:
             return self.leave()
 
     def _until_done(self) -> int:
-        pause, quiet = FIRST_LOOK_S, time.monotonic()
+        time.sleep(FIRST_LOOK_S)
+        pause, quiet = FAST_LOOK_S, time.monotonic()
         while True:
             info, fresh = self._look()
             self._show_all(fresh)

@@ -1,7 +1,8 @@
 """`serval server`: the warm command server of an instance (docs/how-to/command-server.md, docs/adr/0009).
 
-It has every command imported and forks one child for each that is asked. It runs no thread and holds no
-connection to the database or Redis, so it may fork at any time, and does not notice when they restart.
+It has every command imported and forks one child for each that is asked, one of them ahead (`cli.spare`). It
+runs no thread and holds no connection to the database or Redis, so it may fork at any time, and does not
+notice when they restart.
 """
 
 import fcntl
@@ -15,6 +16,7 @@ import socket
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,6 +27,7 @@ from cli.entry import COMMANDS, run
 from cli.relay import serve_peer
 from cli.serval import SUBCOMMANDS
 from cli.serving import serve, write_log
+from cli.spare import Spare, fork_spare
 from core.errors import RequestError, ServalError, UnavailableError
 from db.home import Home, open_home
 from db.schema import open_database
@@ -75,6 +78,7 @@ class Server:
         self._stopping = False
         self._children: dict[int, socket.socket] = {}
         self._peers: dict[int, str] = {}
+        self._spare: Spare | None = None
         self._lock = only_one(home)
         self._door = open_door(home)
         self._listener = listen(home)
@@ -90,6 +94,7 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._renew_spare()
         self._say(f"command server {os.getpid()} listens for {self._home.path}")
         while not self._stopping:
             doors = [self._door] if self._door and len(self._peers) < MOST_PEERS else []
@@ -151,13 +156,23 @@ class Server:
 
     def _fork(self, client: socket.socket, uid: int) -> None:
         try:
-            pid = os.fork()
+            pid = self._take_spare(client, uid) or os.fork()
         except OSError as error:
             self._refuse(client, f"the command server cannot start a process: {error.strerror}")
             return
         if pid == 0:
             self._be_child(lambda: serve(client, uid, self._log, self._env))
         self._children[pid] = client
+
+    def _take_spare(self, client: socket.socket, uid: int) -> int | None:
+        spare, self._spare = self._spare, None
+        return spare.pid if spare is not None and spare.give(client, uid) else None
+
+    def _renew_spare(self) -> None:
+        """Have a spare again. Not while a command has just begun, which needs the processor itself."""
+        if self._spare is None:
+            serve_it = partial(serve, log=self._log, env=self._env)
+            self._spare = fork_spare(self._env, self._be_child, serve_it)
 
     def _be_child(self, act: Callable[[], int]) -> NoReturn:
         status = 1
@@ -177,6 +192,8 @@ class Server:
         for other in (self._listener, self._door, self._woken, self._wake, *self._children.values()):
             if other is not None:
                 other.close()
+        if self._spare is not None:
+            self._spare.close()
         os.close(self._lock)
 
     def _reap(self) -> None:
@@ -189,6 +206,9 @@ class Server:
             if pid == 0:
                 return
             self._peers.pop(pid, None)
+            if self._spare is not None and self._spare.pid == pid:
+                self._spare.close()
+                self._spare = None
             client = self._children.pop(pid, None)
             if client is None:
                 continue
@@ -198,6 +218,7 @@ class Server:
             with suppress(wire.ConversationLost), client:
                 client.settimeout(1.0)
                 wire.send(client, *(("died", b"%d" % -code) if code < 0 else ("status", b"%d" % code)))
+            self._renew_spare()
 
     def _say(self, text: str) -> None:
         write_log(self._log, text)

@@ -133,6 +133,16 @@ def site_values(connection: Connection) -> dict[str, str]:
     return {key: value for key, value in rows if value}
 
 
+def logins(connection: Connection, keys: Collection[str]) -> dict[str, tuple[str, str]]:
+    """The first user, by name, and his password of each of these keys of the passwd table that has one."""
+    statement = (
+        select(passwd.c.key, passwd.c.username, passwd.c.password)
+        .where(enabled(passwd), passwd.c.key.in_(keys))
+        .order_by(passwd.c.username.desc())
+    )
+    return {key: (user, password or "") for key, user, password in connection.execute(statement)}
+
+
 def passwords(connection: Connection, key: str) -> list[tuple[str, str]]:
     """User and password of a component in the passwd table, by user."""
     statement = (

@@ -142,6 +142,8 @@ def was_claimed(connection: Connection, job_id: int) -> bool:
 
 def free_nodes(connection: Connection, job_ids: Collection[int], states: Sequence[str]) -> list[FreeNode]:
     """The nodes of these jobs in these states, ordered by job and node."""
+    if not job_ids:
+        return []
     columns = [job_node.c.job_id, *(job_node.c[name] for name in list(FreeNode.__dataclass_fields__)[1:])]
     wanted = [job_node.c.job_id.in_(list(job_ids)), OPEN, job_node.c.state.in_(states)]
     if NodeState.WAITING not in states:

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from ipaddress import ip_address
 
 #: A name server that does not answer costs one batch this many seconds.
@@ -66,6 +67,9 @@ class Reverse:
 
 
 def _numeric(host: str) -> bool:
+    with suppress(OSError, ValueError):  # nearly all are of this kind, and ip_address takes ten times as long
+        socket.inet_pton(socket.AF_INET, host)
+        return True
     try:
         ip_address(host)
     except ValueError:

@@ -27,7 +27,7 @@ from routing.held import Held
 log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
-#: How long the writer gathers before it opens a transaction.
+#: How long the writer gathers before it opens a transaction, where more can come.
 GATHER_S = 0.01
 #: How long it waits after the database did not take a report.
 AGAIN_S = 0.3
@@ -134,7 +134,8 @@ class Agent:
             with self._changed:
                 if not any(held.waiting for held in list(self._held.values())):
                     self._changed.wait(timeout=0.1)
-            time.sleep(GATHER_S)
+            if not all(held.complete for held in list(self._held.values())):
+                time.sleep(GATHER_S)
             for held in list(self._held.values()):
                 try:
                     self._write(held)

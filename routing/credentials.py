@@ -12,7 +12,7 @@ from core.bmcaccess import COLUMNS, TABLE_OF, Access, choose, method_of
 from core.errors import DefinitionError, NodeError
 from db import members
 from db.engine import Connection, Engine, reading
-from db.lookup import Unreadable, effective, passwords, site_values
+from db.lookup import Unreadable, effective, logins, site_values
 from db.supervision import JobRow
 from drivers.resolve import Resolver
 from drivers.seal import seal
@@ -69,8 +69,7 @@ def look_up(connection: Connection, nodes: list[str]) -> tuple[dict[str, Access]
     """The BMC of each node, and for those without one the error class and sentence."""
     unreadable: Unreadable = {}
     values = effective(connection, COLUMNS, nodes, unreadable)
-    found = {method: next(iter(passwords(connection, method)), None) for method in TABLE_OF}
-    defaults = {method: login for method, login in found.items() if login}
+    defaults = logins(connection, TABLE_OF)
     trust = Trust(site_values(connection))
     bad = {(node, column.partition(".")[0]): sentence for (node, column), sentence in unreadable.items()}
     accesses: dict[str, Access] = {}

@@ -92,15 +92,15 @@ class HandOut:
     ) -> Iterator[Parcel]:
         """Attempts on one service node for as many of `nodes` as it has room for."""
         queue, children = queue_of(member, watched.row.size), self._means.children(member)
-        size = batch_size(len(nodes), children)
         if not room(queue, children, view.attempts):
             self.could_start(watched)
-        for start in range(0, len(nodes), size):
-            if not room(queue, children, view.attempts):
-                return
-            parcel = self._bind_one(watched, member, queue, choice, nodes[start : start + size])
+        while nodes and room(queue, children, view.attempts):
+            size = batch_size(len(nodes), children, watched.given[member])
+            part, nodes = nodes[:size], nodes[size:]
+            parcel = self._bind_one(watched, member, queue, choice, part)
             if parcel is None:
                 return
+            watched.given[member] += 1
             view.add(parcel)
             yield parcel
 

@@ -155,6 +155,12 @@ class Held:
             return nodes
 
     @property
+    def complete(self) -> bool:
+        """Whether nothing more can come before something is written: each open node waits for its mark."""
+        with self._lock:
+            return len(self._requests) >= len(self._open)
+
+    @property
     def idle(self) -> bool:
         """Whether every node has its answer and every answer was taken."""
         with self._lock:

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 from routing.liveness import Kind, Liveness
 
-#: Batches of one job are at least this large while there are nodes enough, and never larger than the second.
+#: Batches of one job are at least this large while there are nodes enough, and never larger than the second:
+#: each one waits once for answers, and for who is silent in it.
 BATCH_MIN = 250
-BATCH_MAX = 500
+BATCH_MAX = 1000
+#: The first ones are smaller, so that every child of every service node has work soon.
+FIRST_MAX = 500
 #: Jobs up to this size are interactive work: they go to the small queue.
 SMALL_JOB = 32
 
@@ -54,10 +57,11 @@ def choose(pool: Sequence[str], tried: Collection[str], standing: Callable[[str]
     return Choice(None, wait=False, absent=tuple(absent))
 
 
-def batch_size(nodes: int, children: int) -> int:
-    """How many of `nodes` go into one attempt so that all children of a service node get work."""
+def batch_size(nodes: int, children: int, given: int) -> int:
+    """How many of `nodes` go into the next attempt on a service node that was given so many of the job."""
     even = -(-nodes // max(children, 1))
-    return max(1, min(max(even, BATCH_MIN), BATCH_MAX, nodes))
+    most = FIRST_MAX if given < children else BATCH_MAX
+    return max(1, min(max(even, BATCH_MIN), most, nodes))
 
 
 def queue_of(sn: str, job_size: int) -> str:

@@ -1,5 +1,6 @@
 """What a supervisor remembers of one job between two steps. All of it can be read again from the database."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -43,6 +44,8 @@ class Watched:
     #: node → the older job that still holds it.
     blocked: dict[str, int] = field(default_factory=dict)
     announced: set[int] = field(default_factory=set)
+    #: Service node → attempts that we gave it.
+    given: Counter[str] = field(default_factory=Counter)
     looked: float = float("-inf")
     #: A paced job tries nothing before this moment.
     rests_until: float = float("-inf")

@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cli.spare import SPARE
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30.0
 
@@ -28,8 +30,17 @@ def argv(line: str) -> list[str]:
 
 
 def children(pid: int) -> list[int]:
-    """The child processes of a process."""
-    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """The child processes of a process, without the spare of a command server."""
+    found = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [child for child in found if not is_spare(child)]
+
+
+def is_spare(pid: int) -> bool:
+    """Whether a process waits for a command to do."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip() == SPARE
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def files(pid: int) -> list[str]:

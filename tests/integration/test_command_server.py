@@ -99,11 +99,11 @@ def test_the_log_tells_who_and_what_but_no_password(served: Served) -> None:
 
 
 def test_the_server_holds_no_connection(served: Served) -> None:
-    """So it cannot notice that the database or Redis are restarted: a listener and a pair of its own."""
+    """So it cannot notice that the database or Redis are restarted: a listener, a pair, the spare's."""
     served.run("nodels")
     until(lambda: not children(served.pid), "the command did not end")
     until(
-        lambda: len([name for name in files(served.pid) if name.startswith("socket:")]) == 3, "more sockets"
+        lambda: len([name for name in files(served.pid) if name.startswith("socket:")]) == 4, "more sockets"
     )
     assert not [name for name in files(served.pid) if "serval.db" in name]
     assert len(list(Path(f"/proc/{served.pid}/task").iterdir())) == 1

@@ -56,6 +56,17 @@ def test_what_was_marked_is_permitted_and_the_rest_refused() -> None:
     assert talk.told == [("permit", ["n1"]), ("refuse", ["n2"])]
 
 
+def test_nothing_is_gathered_where_nothing_more_can_come() -> None:
+    held, _ = held_for("n1", "n2")
+    assert not held.complete
+    held.request("n1", "reset")
+    assert not held.complete
+    held.reply(Reply("n2", Verdict.OK, "on"))
+    assert held.complete, "n2 is answered, and n1 is silent until its mark is written"
+    held.written(report := held.take(), report.requests)
+    assert not held.complete, "n1 will answer"
+
+
 def test_a_mark_that_nobody_confirmed_is_never_permitted() -> None:
     held, talk = held_for("n1")
     held.request("n1", "reset")

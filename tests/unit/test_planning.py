@@ -7,6 +7,7 @@ from routing.liveness import Kind, Liveness
 from routing.planning import (
     BATCH_MAX,
     BATCH_MIN,
+    FIRST_MAX,
     Tried,
     batch_size,
     choose,
@@ -32,16 +33,16 @@ def test_the_first_live_and_untried_member_is_chosen(kinds: list[Kind], tried: s
     assert choice.absent == tuple(Tried(name, f"{name} is {standing[name]}") for name in passed)
 
 
-@given(st.integers(1, 20_000), st.integers(-1, 64))
-def test_batches_are_neither_tiny_nor_huge(nodes: int, children: int) -> None:
-    size = batch_size(nodes, children)
+@given(st.integers(1, 20_000), st.integers(-1, 64), st.integers(0, 9))
+def test_batches_are_neither_tiny_nor_huge(nodes: int, children: int, given: int) -> None:
+    size = batch_size(nodes, children, given)
     assert 1 <= size <= min(nodes, BATCH_MAX)
     assert size >= min(nodes, BATCH_MIN)
 
 
 def test_every_child_of_a_service_node_gets_work() -> None:
-    assert batch_size(1600, 4) == 400
-    assert batch_size(10_000, 4) == BATCH_MAX
+    assert batch_size(1600, 4, given=0) == 400
+    assert [batch_size(10_000, 4, number) for number in (0, 3, 4)] == [FIRST_MAX, FIRST_MAX, BATCH_MAX]
 
 
 def test_small_jobs_have_a_queue_of_their_own() -> None:
