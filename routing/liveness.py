@@ -6,7 +6,7 @@ own it begins anew, and until a whole life of successful reads has passed nobody
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from ipaddress import ip_address
 
@@ -41,6 +41,8 @@ class Liveness:
 
     kind: Kind
     reason: str
+    #: It gives signs of life again, and after some more of them it is live.
+    returning: bool = False
 
     @property
     def usable(self) -> bool:
@@ -183,7 +185,8 @@ class Observer:
             silence = self._since_then(known.changed)
             return self._absent(f"{name} has given no sign of life for {silence:.1f} s", known.live)
         if known.beats < known.needed:
-            return self._absent(f"{name} came back, {known.beats} of {known.needed} beats seen", known.live)
+            came_back = f"{name} came back, {known.beats} of {known.needed} beats seen"
+            return replace(self._absent(came_back, known.live), returning=True)
         if not self._protocol - 1 <= known.lease.protocol <= self._protocol:
             spoken = f"{name} speaks protocol {known.lease.protocol}"
             return Liveness(Kind.UNUSABLE, f"{spoken}, this management node {self._protocol}")

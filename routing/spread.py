@@ -181,7 +181,9 @@ class Spread:
         share = shares.setdefault(name, Share())
         standing = self._means.observer.state(name)  # drained or not: it serves what boots from it
         share.able = standing.kind is Kind.LIVE
-        share.absent = None if share.able or standing.kind is Kind.UNKNOWN else standing.reason
+        # Who is just coming back is waited for: it is live in a moment, or silent again.
+        soon = standing.kind is Kind.UNKNOWN or standing.returning
+        share.absent = None if share.able or soon else standing.reason
         return share
 
     def _deliver(self, watched: Watched, name: str, nodes: Sequence[str], view: View) -> Parcel | None:

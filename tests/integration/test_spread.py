@@ -158,6 +158,29 @@ def test_a_dead_member_is_named_and_catches_up(cluster: Cluster) -> None:
     assert caught == ["nodeset sn1 catch-up"]
 
 
+def test_a_member_that_is_just_coming_back_is_waited_for(cluster: Cluster) -> None:
+    cluster.kill("sn1")
+    cluster.come_back("sn1")
+    cluster.stage.turn(3)
+    assert cluster.stage.supervisors[0].observer.state("sn1").returning
+    number = cluster.ask({"n1": ("sn1,sn2", "one")})
+    cluster.stage.settle()
+    assert cluster.said(number)["n1"] == (Outcome.OK, "boot", "sn1")
+    assert cluster.file("sn1", "n1") == "one" and not cluster.behind(number)
+
+
+def test_a_member_that_falls_silent_again_is_waited_for_no_longer(cluster: Cluster) -> None:
+    cluster.kill("sn1")
+    cluster.come_back("sn1")
+    cluster.stage.turn(3)
+    cluster.stage.sns["sn1"].alive = False
+    number = cluster.ask({"n1": ("sn1,sn2", "one")})
+    cluster.stage.settle()
+    assert cluster.said(number)["n1"] == (Outcome.OK, "boot", "sn2")
+    ((sn, _, message),) = cluster.behind(number)
+    assert sn == "sn1" and "no sign of life" in message
+
+
 def test_who_lost_its_files_gets_them_again(cluster: Cluster) -> None:
     cluster.ask({"n1": ("sn1,sn2", "one")})
     cluster.stage.settle()
