@@ -47,13 +47,24 @@ Who = Callable[[str], str]
 Record = Callable[[Sequence[tuple[str, str]]], Collection[str]]
 
 
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a node said, and when (by a clock that runs on during suspend)."""
+
+    node: str
+    word: str
+    heard: float
+    #: Over when it is recorded, or cannot be.
+    recorded: asyncio.Future[None]
+
+
 class StatusPort:
     """One listening port. `who` and `record` run on a thread each and may block."""
 
     def __init__(self, who: Who, record: Record, limits: Limits = Limits()) -> None:
         self._who, self._record, self._limits = who, record, limits
         self._open: Counter[str] = Counter()
-        self._waiting: list[tuple[str, str, asyncio.Future[None]]] = []
+        self._waiting: list[Report] = []
         self._arrived = asyncio.Event()
         self._asking = ThreadPoolExecutor(1, thread_name_prefix="who")
         self._recording = ThreadPoolExecutor(1, thread_name_prefix="record")
@@ -125,10 +136,10 @@ class StatusPort:
 
     def _hand_in(self, node: str, word: str) -> asyncio.Future[None]:
         """What a node said; the future is over when it is recorded, or cannot be."""
-        recorded = asyncio.get_running_loop().create_future()
-        self._waiting.append((node, word, recorded))
+        report = Report(node, word, now(), asyncio.get_running_loop().create_future())
+        self._waiting.append(report)
         self._arrived.set()
-        return recorded
+        return report.recorded
 
     async def _keep_recording(self) -> None:
         while True:
@@ -138,21 +149,32 @@ class StatusPort:
             said, self._waiting = self._waiting, []
             await self._record_all(said)
 
-    async def _record_all(self, said: Sequence[tuple[str, str, asyncio.Future[None]]]) -> None:
-        reports = [(node, word) for node, word, _ in said]
+    async def _record_all(self, said: Sequence[Report]) -> None:
         loop = asyncio.get_running_loop()
         try:
-            lost = set(await loop.run_in_executor(self._recording, self._record, reports))
+            lost = set(await loop.run_in_executor(self._recording, self._record_fresh, said))
         except ServalError as failure:
-            lost = {node for node, _ in reports}
-            log.warning("%d node reports were not recorded: %s", len(reports), failure.message)
-        for node, word, recorded in said:
-            if recorded.done():
+            lost = {one.node for one in said}
+            log.warning("%d node reports were not recorded: %s", len(said), failure.message)
+        for one in said:
+            if one.recorded.done():
                 continue  # whoever said it has gone
-            if node in lost:
-                recorded.set_exception(UnavailableError(f"{node}: {word} was not recorded"))
+            if one.node in lost:
+                one.recorded.set_exception(UnavailableError(f"{one.node}: {one.word} was not recorded"))
             else:
-                recorded.set_result(None)
+                one.recorded.set_result(None)
+
+    def _record_fresh(self, said: Sequence[Report]) -> set[str]:
+        """Record what a node still waits for; the others have said it elsewhere since, or more than that."""
+        oldest = now() - self._limits.record_s
+        late = {one.node for one in said if one.heard < oldest}
+        reports = [(one.node, one.word) for one in said if one.heard >= oldest]
+        return late | set(self._record(reports)) if reports else late
+
+
+def now() -> float:
+    """Seconds by a clock that nobody sets and that runs on during suspend."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def listen(port: int) -> socket.socket:

@@ -51,7 +51,7 @@ def main(listening: socket.socket) -> None:
     home, names = open_home(), host_names()
     own = Lease(name=home.name, beat=0, boot="", aliases=names if home.name in names else ())
     serves = None if home.name == home.mn else lambda name: answers(own, name)
-    registrar = Registrar(open_engine(home.database), home.mn, serves, advance)
+    registrar = Registrar(open_engine(home.database, brisk=True), home.mn, serves, advance)
     asyncio.run(StatusPort(registrar.who, registrar.record).serve(listening))
 
 

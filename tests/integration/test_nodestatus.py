@@ -34,9 +34,11 @@ mkdef -t node -o twin1,twin2 groups=twins ip=127.7.2.1 servicenode=sn1
 
 
 class Port:
-    """A port in a thread of its own; `away` is the database's."""
+    """A port in a thread of its own; `away` is the database's, which hangs until it `answers`."""
 
     def __init__(self, registrar: Registrar, limits: Limits) -> None:
+        self.answers = threading.Event()
+        self.answers.set()
         self.registrar, self.away, self.batches = registrar, False, list[int]()
         self._socket = listen(0)
         self.number = int(self._socket.getsockname()[1])
@@ -53,6 +55,7 @@ class Port:
             asyncio.run(serve())
 
     def _record(self, reports: object) -> set[str]:
+        self.answers.wait()
         if self.away:
             raise UnavailableError("the database is away")
         said = list(reports)  # type: ignore[call-overload]
@@ -210,6 +213,18 @@ def test_without_a_database_there_is_no_done(shell: Shell, opened: Open) -> None
     assert port.say("127.7.0.1", "installstatus booted") == "ready\n"
     port.away = False
     assert port.say("127.7.0.1", "installstatus booted") == "ready\ndone\n"
+
+
+def test_what_a_node_waits_for_no_longer_overwrites_nothing(shell: Shell, opened: Open) -> None:
+    slow, other = opened(record_s=0.3), opened()
+    slow.answers.clear()
+    for address in ("127.7.0.2", "127.7.0.1"):
+        assert slow.say(address, "installstatus booting") == "ready\n"
+    assert other.say("127.7.0.1", "installstatus booted") == "ready\ndone\n"
+    slow.answers.set()
+    while slow.say("127.7.0.3", "installstatus alive") != "ready\ndone\n":
+        time.sleep(0.1)
+    assert [status(shell, node) for node in ("n1", "n3")] == ["booted", "alive"]
 
 
 def test_next_is_done_when_the_node_was_moved_on(opened: Open) -> None:
