@@ -37,9 +37,9 @@ chain --replace --autofree http://${{next-server}}:{port}/{script}
 _LOCAL = """\
 iseq ${platform} efi && exit 1 || exit
 """
-#: Not every BIOS can be switched off from here; a node that stays on must not start its disk instead.
+#: Debian's iPXE has no `poweroff`, others may; a node that stays on must not start its disk instead.
 _POWEROFF = """\
-poweroff || echo This machine cannot be switched off by iPXE: it waits here.
+poweroff || echo This iPXE cannot switch the machine off: it waits here for rpower ${hostname} off.
 :wait
 sleep 3600
 goto wait
