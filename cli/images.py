@@ -18,7 +18,7 @@ from db.engine import Engine, one_writer, reading, writing
 from db.home import Home
 from db.schema import open_database
 from routing import imagewishes
-from routing.imageneeds import Needs, copy_of, having, hopeless
+from routing.imageneeds import Needs, copy_of, failing, having
 from routing.imagewishes import Standing
 
 HEADS = ("OSIMAGE", "VERSION", "MB", "STATE", "SINCE", "SERVICE NODES", "REASON")
@@ -141,7 +141,7 @@ def coming(stood: Mapping[str, Standing], image: str, pool: tuple[str, ...], mn:
     one = stood.get(image)
     if one is None or having(pool, one.doc, one.copies, mn):
         return False
-    return not hopeless(pool, one.doc, one.copies)
+    return len(failing(pool, one.doc, one.copies)) < len(pool)
 
 
 def show(ctx: Context, stood: Mapping[str, Standing], shown: dict[str, str]) -> None:

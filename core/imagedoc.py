@@ -124,7 +124,10 @@ class Copy:
         return f"{stand}: {self.problem}" if stand is Stand.FAILED else str(stand)
 
 
-def given_up(members: Collection[str], copies: Mapping[str, Copy], doc: ImageDoc) -> bool:
-    """Whether all of these members have failed since somebody asked last."""
-    found = [copies.get(name) for name in members]
-    return all(one and one.stand(doc.version) is Stand.FAILED and one.at > doc.asked for one in found)
+def failed(members: Collection[str], copies: Mapping[str, Copy], doc: ImageDoc) -> list[str]:
+    """Which of these members have failed since somebody asked last."""
+    return [
+        name
+        for name in members
+        if (one := copies.get(name)) and one.stand(doc.version) is Stand.FAILED and one.at > doc.asked
+    ]

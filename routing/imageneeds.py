@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.dhcpplan import same_host
-from core.imagedoc import Copy, ImageDoc, Stand, given_up
+from core.imagedoc import Copy, ImageDoc, Stand, failed
 from core.nodeset.decide import Decision
 from core.nodeset.images import Image
 from core.nodeset.words import Step, Word
@@ -87,10 +87,9 @@ def having(pool: Pool, doc: ImageDoc, copies: Mapping[str, Copy], mn: str) -> li
     ]
 
 
-def hopeless(pool: Pool, doc: ImageDoc, copies: Mapping[str, Copy]) -> bool:
-    """Whether every member has failed since somebody asked last."""
-    found = {member: one for member in pool if (one := copy_of(copies, member))}
-    return given_up(pool, found, doc)
+def failing(pool: Pool, doc: ImageDoc, copies: Mapping[str, Copy]) -> list[str]:
+    """The members that have failed since somebody asked last."""
+    return failed(pool, {member: one for member in pool if (one := copy_of(copies, member))}, doc)
 
 
 def _ask(
@@ -110,7 +109,7 @@ def _ask(
 
 def _wish(found: Needs, doc: ImageDoc, old: Standing | None, asking: Iterable[Pool], mn: str) -> None:
     more = {member for pool in asking for member in pool if not same_host(member, mn)}
-    if old and any(hopeless(pool, doc, old.copies) for image, pool in found.lacking if image == doc.image):
+    if old and any(failing(pool, doc, old.copies) for image, pool in found.lacking if image == doc.image):
         doc = asked_again(doc, time.time())
     if more:
         found.wishes[doc.image] = {mn, *more}, doc

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import RequestError
-from core.imagedoc import Copy, ImageDoc, ImageFile, Stand, from_text, given_up
+from core.imagedoc import Copy, ImageDoc, ImageFile, Stand, failed, from_text
 
 DOC = ImageDoc(
     "compute",
@@ -75,16 +75,15 @@ def test_how_a_copy_stands() -> None:
     nobody = Copy("compute", "sn1")
     old = replace(nobody, version="old")
     coming = replace(old, coming="new", percent=43)
-    failed = replace(coming, problem="the disk is full")
-    found = [one.brief("new") for one in (nobody, old, coming, failed, replace(failed, version="new"))]
+    full = replace(coming, problem="the disk is full")
+    found = [one.brief("new") for one in (nobody, old, coming, full, replace(full, version="new"))]
     assert found == ["none", "behind", "fetching 43 %", "failed: the disk is full", "current"]
-    assert failed.stand("newer") is Stand.BEHIND
+    assert full.stand("newer") is Stand.BEHIND
 
 
-def test_given_up_is_who_failed_since_somebody_asked() -> None:
-    failed = Copy("compute", "sn1", coming=DOC.version, problem="full", at=10.0)
-    copies = {"sn1": failed, "sn2": replace(failed, sn="sn2", at=20.0)}
-    assert given_up(["sn1", "sn2"], copies, replace(DOC, asked=5.0))
-    assert not given_up(["sn1", "sn2"], copies, replace(DOC, asked=15.0))
-    assert not given_up(["sn1", "sn3"], copies, DOC)
-    assert not given_up(["sn1"], {"sn1": replace(failed, problem="")}, DOC)
+def test_who_failed_since_somebody_asked() -> None:
+    one = Copy("compute", "sn1", coming=DOC.version, problem="full", at=10.0)
+    copies = {"sn1": one, "sn2": replace(one, sn="sn2", at=20.0), "sn3": replace(one, problem="")}
+    assert failed(["sn1", "sn2", "sn3", "sn4"], copies, replace(DOC, asked=5.0)) == ["sn1", "sn2"]
+    assert failed(["sn1", "sn2"], copies, replace(DOC, asked=15.0)) == ["sn2"]
+    assert failed(["sn3"], copies, DOC) == []
