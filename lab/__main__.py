@@ -19,6 +19,7 @@ from lab.images import images
 from lab.laboratory import Laboratory
 from lab.machine import accelerator
 from lab.namespaces import namespaces, sweep
+from lab.preseed import install
 from lab.serviceimage import service_node
 from lab.stages import Stages
 from lab.tables import OSIMAGE, SNS
@@ -105,6 +106,7 @@ def main(words: list[str]) -> int:
         help="boot a service node from its image (of this rootimgdir, else built) instead of all this",
     )  # fmt: skip
     parser.add_argument("--images", action="store_true", help="make images by genimage, and boot each form")
+    parser.add_argument("--install", action="store_true", help="install a node to its disk by preseed")
     options = parser.parse_args(words)
     signal.signal(signal.SIGTERM, stopped)
     try:
@@ -118,7 +120,8 @@ def main(words: list[str]) -> int:
             service_node(options.service_image, Stages(sys.stdout), keep=options.keep)
         else:
             kind = Kind(options.nodes, options.firmware, options.netboot)
-            run(kind, keep=options.keep, tell=images if options.images else None)
+            tell = install if options.install else images if options.images else None
+            run(kind, keep=options.keep, tell=tell)
     except ServalError as error:
         sys.stderr.write(f"Error: {error.message}\n")
         return 1

@@ -46,6 +46,8 @@ class Machine:
     #: `bios`, whose network boot is iPXE in the card; `uefi`, with a network boot of its own.
     firmware: str = "bios"
     megabytes: int = MEGABYTES
+    #: Of its disk, which it boots when the network does not want it; 0: it has none.
+    gigabytes: int = 0
 
     def save(self) -> None:
         """Write down what it is, for `load`."""
@@ -63,6 +65,11 @@ class Machine:
         """The socket of its serial line, for one who reads and writes there."""
         return self.folder / "serial"
 
+    @property
+    def disk(self) -> Path:
+        """What its disk holds."""
+        return self.folder / "disk"
+
     # -- power -------------------------------------------------------------------------------------
 
     def pid(self) -> int:
@@ -76,6 +83,9 @@ class Machine:
     def on(self) -> None:
         """Switch it on; raises UnavailableError when QEMU does not start."""
         if not self.pid():
+            if self.gigabytes and not self.disk.exists():
+                self.disk.touch()
+                os.truncate(self.disk, self.gigabytes << 30)
             if self.firmware == "uefi":
                 # What it remembers of another start may hang it.
                 shutil.copy(UEFI / "OVMF_VARS_4M.fd", self.folder / "vars")
@@ -110,7 +120,7 @@ class Machine:
             *("-m", str(self.megabytes), "-smp", "1", "-nodefaults", "-display", "none"),
             *("-netdev", f"tap,id=net,ifname={self.tap},script=no,downscript=no"),
             *("-device", f"virtio-net-pci,netdev=net,mac={self.mac},bootindex=0{self._rom()}"),
-            *("-device", "virtio-rng-pci"),
+            *("-device", "virtio-rng-pci", *self._disk()),
             *("-chardev", f"socket,id=console,path={self.serial},server=on,wait=off,{log}"),
             *("-serial", "chardev:console"),
             *("-qmp", f"unix:{folder / 'qmp'},server=on,wait=off"),
@@ -126,6 +136,12 @@ class Machine:
             f"if=pflash,unit=1,format=raw,file={kept}",
         )
         return ["-machine", "q35", *(word for drive in drives for word in ("-drive", drive))]
+
+    def _disk(self) -> list[str]:
+        if not self.gigabytes:
+            return []
+        drive = f"if=none,id=disk,format=raw,cache=unsafe,file={self.disk}"
+        return ["-drive", drive, "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
 
     def _rom(self) -> str:
         """UEFI boots without the card's iPXE, so that the loaders which the service nodes serve are used."""
