@@ -26,6 +26,7 @@ collect_ignore = (
         "test_images_reuse.py",
         "test_rmimage.py",
         "test_services.py",
+        "test_update_images.py",
     ]
 )
 
