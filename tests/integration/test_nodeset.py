@@ -263,6 +263,32 @@ def test_an_image_that_no_service_node_has_is_refused_and_asked_for(shell: Shell
     )
 
 
+def test_who_failed_is_asked_again_by_the_next_nodeset(shell: Shell) -> None:
+    make_image(shell, "kernel", "initrd-stateless.gz", "rootimg.sfs")
+    set_to(shell, "n1 osimage=compute")
+    engine = open_engine(shell.env["SERVAL_DATABASE"])
+    with writing(engine) as connection:
+        (stood,) = imagewishes.standing(connection).values()
+        said = Copy("compute", "sn2", coming=stood.doc.version, problem="the disk is full", at=5.0)
+        imagecopies.note(connection, said)
+    before = image_revision(shell)
+    assert "(sn1: none; sn2: failed: the disk is full)" in refusals(shell, "n1 osimage=compute")["n1"]
+    set_to(shell, "n1 osimage=compute")
+    assert image_revision(shell) == before + 1
+    set_to(shell, "n1 osimage=compute")
+    assert image_revision(shell) == before + 1, "it did not fail since"
+    shown = shell.run("serval images compute --json")
+    assert shown.status == 1
+    assert [json.loads(line)["state"] for line in shown.out.splitlines()] == ["none", "none", "failed"]
+    assert "failed  -      sn2            the disk is full" in shell.run("serval images").out
+    assert "no service node shall have osimage disk" in shell.run("serval images disk").err
+
+
+def image_revision(shell: Shell) -> int:
+    with reading(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
+        return wanted.last(connection, Kind.IMAGE)
+
+
 def test_a_later_step_of_a_chain_asks_for_its_image(shell: Shell) -> None:
     make_image(shell, "kernel", "initrd-stateless.gz", "rootimg.sfs")
     set_to(shell, "n1 boot,osimage=compute")
