@@ -1,0 +1,110 @@
+"""Images on their way to service nodes: nodeset refuses and waits, one that was away gets them unasked."""
+
+import json
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from image_rig import FILES, FOLDER, noise
+from rig import Rig
+
+from db.engine import open_engine
+from db.home import open_home
+from lab.box import Box
+from routing.services import runner_of
+
+IMAGE = ("osvers=debian12", "osarch=x86_64", "profile=compute", "provmethod=netboot")
+SIZE = 3 << 20
+
+
+class ServedBox(Box):
+    """A box whose management node has its root where the web server's own user may read it."""
+
+    @property
+    def root(self) -> Path:
+        """The management node's root folder."""
+        return self.folder / "root"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super().environment | {"SERVAL_ROOT": str(self.root)}
+
+
+@pytest.fixture
+def served() -> Iterator[ServedBox]:
+    """Two service nodes, four nodes that could boot, and an image that nobody but the management node has."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        box = ServedBox(Path(folder), 4)
+        try:
+            box.start()
+            define(box)
+            yield box
+        finally:
+            box.stop()
+            runner_of(open_home(box.environment)).stop("nginx")
+
+
+def define(box: ServedBox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    site = ("sharedtftp=0", "master=127.0.0.1", f"httpport={port}")
+    box.must("chdef", "-t", "site", "clustersite", *site)
+    box.must("mkdef", "-t", "network", "-o", "prov", "net=10.77.0.0", "mask=255.255.0.0")
+    box.must("mkdef", "-t", "osimage", "-o", "compute", *IMAGE)
+    own = (r"ip=|n(\d+)|10.77.0.($1)|", r"mac=|n(\d+)|02:00:00:00:00:0($1)|")
+    box.must("chdef", "-t", "group", "-o", "compute", "netboot=xnba", *own)
+    folder = box.root / FOLDER
+    folder.mkdir(parents=True)
+    for name in FILES:
+        (folder / name).write_bytes(noise(name, SIZE))
+
+
+def texts(root: Path) -> dict[str, bytes]:
+    """The files of an image on a host."""
+    folder = root / FOLDER
+    return {file.name: file.read_bytes() for file in folder.glob("[!.]*") if file.is_file()}
+
+
+def states(box: Box) -> dict[str, str]:
+    """What serval images says of each host."""
+    lines = box.run("serval", "images", "compute", "--json").lines
+    return {one["sn"]: one["state"] for one in map(json.loads, lines)}
+
+
+def test_an_image_on_its_way(served: ServedBox) -> None:
+    box, rig = served, Rig(served, open_engine(f"sqlite:///{served.home / 'serval.db'}"))
+    sn1, sn2 = (box.home / "hosts" / name for name in box.sns)
+    box.signal("sn2", signal.SIGKILL)
+    asked = box.run("nodeset", "n1", "osimage=compute")
+    assert asked.status == 1
+    assert "Error: no service node of its pool has osimage compute as it is now (sn1: none" in asked.err
+
+    waited = box.must("nodeset", "compute", "osimage=compute", "--wait")
+    assert waited.lines[-4:] == [f"n{number}: netboot debian12-x86_64-compute" for number in range(1, 5)]
+    assert "sn2 does not have osimage compute yet (none) (n[1-4])" in waited.err
+    assert texts(sn1) == {name: noise(name, SIZE) for name in FILES}
+    shown = box.run("serval", "images")
+    assert shown.status == 1
+    assert [line.split()[-1] for line in shown.lines[1:]] == ["mn1,sn1", "sn2"]
+    assert states(box) == {"mn1": "current", "sn1": "current", "sn2": "none"}
+
+    box.up()
+    rig.until(lambda: states(box)["sn2"] == "current", "sn2 does not get its image")
+    assert texts(sn2) == texts(sn1)
+    assert box.must("serval", "images").lines[1].split()[1] == shown.lines[1].split()[1]
+
+    root = box.root / FOLDER / "rootimg"
+    (root / "etc").mkdir(parents=True)
+    (root / "etc/shadow").write_text("root:*:1::::::\n")
+    packed = box.must("packimage", "compute", "-m", "cpio", "-c", "gzip")
+    assert packed.lines[-1].endswith("goes to sn[1-2]")
+    rig.until(lambda: "rootimg.cpio.gz" in texts(sn2), "the new version does not come")
+    rig.until(lambda: set(states(box).values()) == {"current"}, "the new version is not whole everywhere")
+    assert texts(sn1) == texts(sn2)
+    assert "rootimg.sfs" not in texts(sn1)
+    assert box.must("nodeset", "n1", "osimage=compute").lines == ["n1: netboot debian12-x86_64-compute"]
+    rig.engine.dispose()
