@@ -21,6 +21,7 @@ from db.images import read_image, write_image
 from db.schema import open_database
 from drivers import leases
 from drivers.images.pack import Compression, Method
+from drivers.images.sshname import login
 from routing import osimages
 from routing.spread import SpreadAsk, new_job
 
@@ -67,6 +68,8 @@ def genimage(argv: list[str], ctx: Context) -> int:
             ctx.say(f"transaction {number}: {' '.join(entry.name for entry in block.install)}")
         return 0
     details = {word: "1" for word in ("fresh", "update", "noupdate", "onlyinitrd") if getattr(options, word)}
+    if options.on:
+        details["on"] = str(login(options.on))
     if options.rootlimit:
         details["rootlimit"] = options.rootlimit
     return ask(ctx, home, engine, options, "genimage", {"image": name, **details})
@@ -94,6 +97,7 @@ def _add_building(parser: Parser) -> None:
     newest.add_argument(
         "--noupdate", action="store_true", help="when lists have changed, leave what is there at its version"
     )
+    parser.add_argument("--on", metavar="HOST", help="build on this machine, over ssh as root")
     parser.add_argument("--interactive", action="store_true", help="of xCAT; is refused, see --dryrun")
     parser.add_argument("--dryrun", action="store_true", help="print what would be installed; nothing is")
 
@@ -104,6 +108,10 @@ def _refuse(options: argparse.Namespace) -> None:
         raise RequestError(
             "--interactive: an image is built in a queue, where nobody can be asked. genimage --dryrun "
             "prints what would be installed; what packages ask can be answered by #ENV:…# in the pkglist"
+        )
+    if options.on and (options.onlyinitrd or options.update or options.noupdate):
+        raise RequestError(
+            "--on builds from nothing: --onlyinitrd, --update and --noupdate change the tree that is here"
         )
     if options.rootlimit and not ROOTLIMIT.fullmatch(options.rootlimit):
         raise RequestError(

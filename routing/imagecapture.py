@@ -12,7 +12,7 @@ from drivers.images.build import Tell
 from drivers.images.capture import capture
 from drivers.images.jail import Jail
 from drivers.images.recipe import Recipe
-from drivers.images.sshlogin import Login, own_folder
+from drivers.images.sshname import Login, own_folder
 from drivers.resolve import Resolver
 from routing.imaging import carried_out
 from routing.osimages import METHOD, Source, drivers, shipped_files, source

@@ -21,7 +21,9 @@ from drivers.images.build import Tell, build
 from drivers.images.jail import Jail
 from drivers.images.ownwheel import gather
 from drivers.images.pack import Compression, Method, Wanted, pack
+from drivers.images.remote import build_on
 from drivers.images.shelf import BUILD, sweep
+from drivers.images.sshname import login
 from routing.imagewishes import publish
 from routing.osimages import METHOD, images, recipe, source
 from routing.syncing import Hand, Order
@@ -90,11 +92,15 @@ def genimage(order: Order) -> Said:
     update = True if "update" in details else False if "noupdate" in details else None
 
     def act(jail: Jail, tell: Tell) -> str:
-        built = build(
-            wanted, found.folder, jail, tell,
-            fresh="fresh" in details, update=update, only_initrd="onlyinitrd" in details,
-            gather=gather,
-        )  # fmt: skip
+        fresh = "fresh" in details
+        if "on" in details:
+            there = login(details["on"])
+            built = build_on(there, wanted, found.folder, jail, tell, fresh=fresh, gather=gather)
+        else:
+            built = build(
+                wanted, found.folder, jail, tell,
+                fresh=fresh, update=update, only_initrd="onlyinitrd" in details, gather=gather,
+            )  # fmt: skip
         if built.unchanged:
             return f"{found.name} is unchanged in {found.folder}; genimage --fresh builds it anew"
         return f"{found.name}: {len(built.record.packages)} packages in {found.folder}"

@@ -26,7 +26,8 @@ from drivers.images.build import (
 from drivers.images.jail import Failed, Jail, free_space, need_root
 from drivers.images.recipe import Recipe
 from drivers.images.shelf import Record, Shelf
-from drivers.images.sshlogin import Login, connect
+from drivers.images.sshlogin import connect
+from drivers.images.sshname import Login
 
 LOOK_S = 30.0
 #: Without a byte for so long it is lost.

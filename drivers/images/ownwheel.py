@@ -146,23 +146,27 @@ def missing(worker: Worker) -> list[str]:
         "python_version": worker.python,
         "python_full_version": f"{worker.python}.0",
         "platform_machine": worker.arch,
-        "extra": "",
     }
-    here = {pin.partition("==")[0].lower().replace("_", "-") for pin in worker.pins}
-    found: dict[str, str] = {}
-    queue, seen = [NAME], {NAME}
+    here = {plain(pin.partition("==")[0]) for pin in worker.pins}
+    found: set[str] = set()
+    queue, seen = [Requirement(NAME)], {NAME}
     while queue:
-        for line in distribution(queue.pop()).requires or []:
-            need = Requirement(line)
-            name = need.name.lower().replace("_", "-")
-            if need.marker and not need.marker.evaluate(target):
+        asking = queue.pop()
+        for need in map(Requirement, distribution(asking.name).requires or []):
+            extras = ("", *asking.extras)
+            if need.marker and not any(need.marker.evaluate(target | {"extra": one}) for one in extras):
                 continue
-            if name not in here:
-                found[name] = f"{need.name}{need.specifier}"
-            elif name not in seen:
-                seen.add(name)
-                queue.append(name)
-    return sorted(found.values())
+            if plain(need.name) not in here:
+                found.add(f"{need.name}{need.specifier}")
+            elif (key := f"{plain(need.name)}{sorted(need.extras)}") not in seen:
+                seen.add(key)
+                queue.append(need)
+    return sorted(found)
+
+
+def plain(name: str) -> str:
+    """The one of all spellings of a package's name."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def by_number(version: str) -> tuple[int, ...]:

@@ -33,7 +33,8 @@ from drivers.images.jail import Cancelled, Failed, Jail, free_space, need_root
 from drivers.images.recipe import Recipe
 from drivers.images.reuse import rest
 from drivers.images.shelf import Record, Shelf
-from drivers.images.sshlogin import Login, connect
+from drivers.images.sshlogin import connect
+from drivers.images.sshname import Login
 
 BEAT_S = 1.0
 #: Without a sign of life for so long the other side is lost.

@@ -1,45 +1,16 @@
 """Logging in as root on another machine over ssh: by a key, and only where the host's own key is known."""
 
-import os
-import pwd
-import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
 
-from core.errors import RequestError, UnavailableError
+from core.errors import UnavailableError
+from drivers.images.sshname import Login
 
 CONNECT_S = 15.0
 KEEPALIVE_S = 5
-NAMED = re.compile(r"(?:root@)?([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?::([0-9]{1,5}))?")
 #: The host keys that this machine trusts for all its users.
 SYSTEM = Path("/etc/ssh/ssh_known_hosts")
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Root on a machine; `folder` has known_hosts and the private keys, as ssh(1) names them."""
-
-    host: str
-    port: int
-    folder: Path
-
-    def __str__(self) -> str:
-        return self.host if self.port == 22 else f"{self.host}:{self.port}"
-
-
-def login(text: str, folder: Path | None = None) -> Login:
-    """`HOST`, `root@HOST`, `HOST:PORT`. Raises RequestError."""
-    found = NAMED.fullmatch(text)
-    if not found or not 0 < int(found[2] or 22) < 65536:
-        raise RequestError(f"{text[:80]!r} is no host to log in to as root: write HOST or HOST:PORT")
-    return Login(found[1], int(found[2] or 22), folder or own_folder())
-
-
-def own_folder() -> Path:
-    """`.ssh` of the user who runs this, whatever HOME says."""
-    return Path(pwd.getpwuid(os.getuid()).pw_dir) / ".ssh"
 
 
 def tunnel(between: paramiko.SSHClient, to: Login) -> paramiko.Channel | None:

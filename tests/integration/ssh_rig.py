@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from drivers.images.sshlogin import Login
+from drivers.images.sshname import Login
 from drivers.services.runner import SEARCH
 
 SSHD = "/usr/sbin/sshd"

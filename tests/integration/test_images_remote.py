@@ -18,7 +18,7 @@ from drivers.images.jail import Cancelled, Jail
 from drivers.images.recipe import Recipe
 from drivers.images.remote import build_on
 from drivers.images.shelf import Shelf
-from drivers.images.sshlogin import login
+from drivers.images.sshname import login
 
 SCRIPT = '#!/bin/sh\necho "$IMG_NAME $2 $4 $5" > "$1/etc/said"\nchown 1234:5678 "$1/etc/said"\n'
 #: Hides a program from whoever is started behind it.

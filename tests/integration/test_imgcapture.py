@@ -20,7 +20,7 @@ from drivers.images.capture import capture
 from drivers.images.jail import Cancelled, Jail
 from drivers.images.recipe import Recipe
 from drivers.images.shelf import Record, Shelf
-from drivers.images.sshlogin import Login
+from drivers.images.sshname import Login
 from routing.imagecapture import exlist, ways
 from routing.osimages import Source
 
