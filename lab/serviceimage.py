@@ -11,9 +11,7 @@ work.
 """
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,12 +24,11 @@ from lab.laboratory import MN_SERVER, Laboratory, wait_until
 from lab.machine import Machine, accelerator
 from lab.namespaces import SWITCHES, namespaces
 from lab.serialline import SerialLine
+from lab.servicebuild import build
 from lab.stages import Stages
 from lab.tables import IMAGE_FOLDER, MN, MN_ADDRESS, OSIMAGE, PASSWORD, mac_of
 
 SN, NODE, BMC = "sn1", "cn1", "10.10.0.101"
-NAME = "debian12-x86_64-netboot-service"
-FOLDER = "install/netboot/debian12/x86_64/service"
 MEGABYTES = 2048
 #: An emulated machine that others disturb.
 PATIENCE_S = 900.0
@@ -74,6 +71,8 @@ class ServiceNode:
     """The machine sn1 of a laboratory whose image is the service image."""
 
     lab: Laboratory
+    #: Root's, in the image.
+    password: str
     machine: Machine
 
     def wire(self) -> None:
@@ -178,14 +177,17 @@ def service_node(folder: str, stages: Stages, *, keep: bool = False) -> None:
     the next time.
     """
     with stages.stage("service image (genimage, packimage)"):
-        place = Path(folder) if folder else build(cache_folder() / "service")
+        if folder:
+            place, password = Path(folder), PASSWORD
+        else:
+            place, password = build(cache_folder() / "service")
         image = Image(place / "kernel", place / "initrd-stateless.gz", place / "rootimg.sfs")
     run = Path(tempfile.mkdtemp(prefix="serval-lab-"))
     run.chmod(0o755)  # nginx and PostgreSQL have users of their own
     with namespaces(run) as spaces:
         how = accelerator(image)
         lab = Laboratory(spaces, image, how)
-        node = ServiceNode(lab, Machine(SN, run / SN, mac_of(200), SN, how, megabytes=MEGABYTES))
+        node = ServiceNode(lab, password, Machine(SN, run / SN, mac_of(200), SN, how, megabytes=MEGABYTES))
         try:
             story(node, stages)
         finally:
@@ -204,7 +206,7 @@ def story(node: ServiceNode, stages: Stages) -> None:
         node.boot()
     with node.hands() as line:
         with stages.stage("logged in on its console; its worker is off"):
-            line.log_in("root", PASSWORD)
+            line.log_in("root", node.password)
             node.check_off(line)
         with stages.stage("configured by hand; the worker joined"):
             node.configure(line)
@@ -214,25 +216,3 @@ def story(node: ServiceNode, stages: Stages) -> None:
             node.check_services(line)
         with stages.stage(f"rpower {NODE} stat, done by {SN}"):
             node.work()
-
-
-def build(folder: Path) -> Path:
-    """Make the image by Serval's own commands, or find that it is as it should be; its rootimgdir."""
-    folder.mkdir(parents=True, exist_ok=True)
-    env = {name: value for name, value in os.environ.items() if not name.startswith("SERVAL_")}
-    env |= {"SERVAL_HOME": str(folder / "home"), "SERVAL_ROOT": str(folder / "root")}
-
-    def must(*words: str) -> None:
-        command = [sys.executable, "-m", "cli.main", *words]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise UnavailableError(f"{' '.join(words)}: {done.stderr.strip()[-2000:]}")
-
-    must("serval", "up")
-    try:
-        must("chtab", "key=system", "passwd.username=root", f"passwd.password={PASSWORD}")
-        for command in ("genimage", "packimage"):
-            must(command, "-o", "debian12", "-p", "service")
-    finally:
-        must("serval", "down")
-    return folder / "root" / FOLDER
