@@ -8,6 +8,7 @@ from cli.columns import aligned, counted, date
 from cli.context import Context
 from cli.jobpage import info_json, lines, page_json, read_page
 from cli.power import ring
+from core import syncspec
 from core.errors import RequestError
 from core.fold import fold
 from core.states import NodeState, Outcome
@@ -90,7 +91,8 @@ def cancel(argv: list[str], ctx: Context) -> int:
     parser = Parser(
         ctx,
         "serval cancel",
-        description="End what a job has not sent yet. What was sent is not undone, and is waited for.",
+        description="End what a job has not sent yet. What was sent is not undone, and is waited for.\n"
+        "A build (genimage, packimage, copycds …) is ended, and leaves nothing.",
         epilog="Exit status: 0, or 1 when the job was over already.",
     )
     parser.add_argument("job", metavar="ID", help="number of the job")
@@ -108,7 +110,7 @@ def cancel(argv: list[str], ctx: Context) -> int:
         goes_on = history.open_nodes(connection, info.id)
     unknown = [one.node for one in results if one.node in ended and one.outcome == Outcome.UNKNOWN]
     sent = [one.node for one in goes_on if one.state == NodeState.ISSUED]
-    ctx.say(f"job {info.id}: {_named(ended.difference(unknown))} cancelled; nothing was sent to them")
+    ctx.say(f"job {info.id}: {_named(ended.difference(unknown))} cancelled; {_undone(info)}")
     if unknown:
         ctx.say(f"{_named(unknown)} unknown: an earlier service node may have sent the command")
     if sent:
@@ -116,6 +118,14 @@ def cancel(argv: list[str], ctx: Context) -> int:
     if before := len(results) - len(ended):
         ctx.say(f"{before} had ended before")
     return 0
+
+
+def _undone(info: JobInfo) -> str:
+    """What cancelling means: a build may run already, and leaves nothing."""
+    spread = syncspec.from_text(info.spec)
+    if spread and spread.queue:
+        return "what runs of it is ended, and what it was making is removed"
+    return "nothing was sent to them"
 
 
 def _named(nodes: set[str] | list[str]) -> str:

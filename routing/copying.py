@@ -8,7 +8,7 @@ from shutil import disk_usage
 from core.images import mediarows
 from core.images.media import MARKS, Medium, decided
 from core.images.sources import Kind, find
-from core.nodeset.files import DEBIAN_ARCH
+from core.nodeset.files import DEBIAN_ARCH, INSTALL
 from core.services import settings
 from db.definitions import read_rows
 from db.deliveries import Said
@@ -168,12 +168,20 @@ def put_osimages(connection: Connection, home: Home, one: Copy, installdir: str)
         return find(kind, ending, tops, lambda named: place.path(named).is_file())
 
     there, names = read_rows(connection, "osimage"), []
+    is_repository = has_packages(home.host_path(one.folder))
     for name, values in mediarows.osimages(one.medium, one.folder, installdir, found):
+        if not is_repository and values["provmethod"] != INSTALL:
+            del values["pkgdir"]  # else genimage would not take the distribution's mirrors
         known = there.get(name, {})
         if fresh := {word: value for word, value in values.items() if not known.get(word)}:
             write_image(connection, name, fresh)
         names.append(name)
     return names
+
+
+def has_packages(tree: Path) -> bool:
+    """Whether genimage can take packages from a tree; Debian's installer for the network has none."""
+    return any(found for mark in ("dists", "repodata", "*/repodata", "media.1") for found in tree.glob(mark))
 
 
 def sweep_copies(home: Home, engine: Engine) -> list[str]:

@@ -36,7 +36,10 @@ def test_media_are_copied_and_a_copy_that_ends_early_leaves_nothing(box: Box, tm
 
     place = install / "rocky9.4/.build"
     first = begin(box, large, place)
-    box.must("serval", "cancel", first)
+    said = box.must("serval", "cancel", first).out.splitlines()
+    assert said == [
+        f"job {first}: 1 (mn1) cancelled; what runs of it is ended, and what it was making is removed"
+    ]
     until(lambda: not place.exists())
     assert "bsdtar -xf" in box.must("serval", "log", first).out
 

@@ -13,9 +13,10 @@ from imagesite import ImageSite, image_site
 
 from core.errors import RequestError, ServalError
 from drivers.images.jail import Cancelled, Jail
-from drivers.images.media import Disc, inspect, open_media
+from drivers.images.media import Disc, inspect
 from routing.copying import Ask, copies, copy_one, copycds
 
+METHODS = ("install", "netboot")
 FOUR = ["install-compute", "install-service", "netboot-compute", "statelite-compute"]
 
 
@@ -253,12 +254,15 @@ def test_a_cancelled_copy_leaves_nothing(site: ImageSite, tmp_path: Path) -> Non
 
 def test_debians_installer_for_the_network_is_added(site: ImageSite, tmp_path: Path) -> None:
     """The folder of the package debian-installer-12-netboot-amd64 is a medium."""
-    copy(site, discs.debian(tmp_path / "one", 1, "bash"))
     names = ("version.info", "debian-installer/amd64/linux", "debian-installer/amd64/initrd.gz")
     folder = discs.tree(tmp_path / "text", dict.fromkeys(names, "Debian version:  12 (bookworm)\n"))
-    assert inspect(open_media(folder)).medium is not None
+    (folder / "pxelinux.0").symlink_to("debian-installer/amd64/linux")
     copy(site, folder)
-    assert {*names, "pool/main/bash_1_all.deb"} <= files(site.install / "debian12/x86_64")
+    attributes = {name: site.shell.ok(f"lsdef -t osimage debian12-x86_64-{name}-compute") for name in METHODS}
+    assert ["pkgdir=/install/debian12" in told for told in attributes.values()] == [True, False]
+    copy(site, discs.debian(tmp_path / "one", 1, "bash"))
+    assert {*names, "pxelinux.0", "pool/main/bash_1_all.deb"} <= files(site.install / "debian12/x86_64")
+    assert "pkgdir=/install/debian12" in site.shell.ok("lsdef -t osimage debian12-x86_64-netboot-compute")
 
 
 def test_names_on_a_disc_are_read_as_they_are(tmp_path: Path) -> None:
