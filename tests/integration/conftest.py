@@ -19,6 +19,7 @@ collect_ignore = (
     if os.geteuid() == 0 or os.environ.get("CI")
     else [
         "test_image_copies.py",
+        "test_builds_killed.py",
         "test_image_bundles.py",
         "test_images.py",
         "test_imgcapture.py",
