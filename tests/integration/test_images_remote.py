@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from imagesite import NAME, image_site, sqlite_env
 from ssh_rig import Sshd, sshd
 from test_images_dnf import recipe, repositories  # noqa: F401  a fixture
 
@@ -19,6 +20,7 @@ from drivers.images.recipe import Recipe
 from drivers.images.remote import build_on
 from drivers.images.shelf import Shelf
 from drivers.images.sshname import login
+from routing.imaging import genimage
 
 SCRIPT = '#!/bin/sh\necho "$IMG_NAME $2 $4 $5" > "$1/etc/said"\nchown 1234:5678 "$1/etc/said"\n'
 #: Hides a program from whoever is started behind it.
@@ -164,6 +166,22 @@ def test_a_build_that_is_ended_leaves_nothing(
         assert list(far.far.iterdir()), "nobody is there to remove it"
         built(far, recipe(repositories, "tool"), tmp_path, [])
     until(lambda: not list(far.far.iterdir()))
+
+
+def test_the_command_says_what_cannot_be(sqlite_template: Path, tmp_path: Path) -> None:
+    site = image_site(sqlite_env(sqlite_template, tmp_path), tmp_path)
+    site.lay_down()
+    lists = site.install / "custom/netboot/debian"
+    lists.mkdir(parents=True)
+    (lists / "compute.pkglist").write_text("bash\n")
+    for words, said in (
+        ("--on 'a b'", "no host to log in to"),
+        ("--on host --onlyinitrd", "--on builds from nothing"),
+    ):
+        assert said in site.shell.run(f"genimage {NAME} {words}").err
+    with pytest.raises(RequestError, match=r"127.0.0.1:1 cannot be reached by ssh: .*serval log"):
+        site.do("genimage", genimage, image=NAME, on="127.0.0.1:1")
+    assert {"kernel", "rootimg"} <= site.visible()
 
 
 def builder(far: Sshd) -> int:
