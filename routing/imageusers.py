@@ -1,8 +1,10 @@
 """Which nodes need an osimage: what nodeset decided for them, and what their definitions say."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 
 from core.bootdoc import from_text
+from core.errors import RequestError
 from core.nodeset.files import INSTALL
 from core.nodeset.images import image_of
 from core.wanted import Kind
@@ -10,7 +12,7 @@ from db import wanted
 from db.engine import Connection
 from db.lookup import effective
 from routing.imagewishes import boots
-from routing.osimages import Source
+from routing.osimages import Source, images
 
 WANTED = {"nodetype": ("provmethod",), "chain": ("currstate", "chain", "currchain")}
 
@@ -24,12 +26,20 @@ def users(connection: Connection, found: Source) -> list[str]:
     folder = found.folder.relative_to(found.home.host_path(found.installdir))
     top = f"{INSTALL}/{folder}/"
     using = {node for node, text in booting.items() if from_text(text).kernel.startswith(top)}
-    state = image_of(found.name, found.values).state
-    return sorted(using | set(_named(connection, found.name, state, booting)))
+    return sorted(using | set(_named(connection, list(_sharing(connection, found)), booting)))
 
 
-def _named(connection: Connection, name: str, state: str, booting: dict[str, str]) -> Iterator[str]:
+def _sharing(connection: Connection, found: Source) -> Iterator[Source]:
+    """The osimages with this rootimgdir: a stateless and a statelite one have the same."""
+    for one in images(connection, found.home):
+        with suppress(RequestError):
+            if one.folder == found.folder:
+                yield one
+
+
+def _named(connection: Connection, sources: Collection[Source], booting: Collection[str]) -> Iterator[str]:
+    states = {image_of(one.name, one.values).state for one in sources}
     for node, values in effective(connection, WANTED, unreadable={}).items():
         current = values.get("chain.currstate") if node not in booting else None
-        if boots(values, name) or current == state:
+        if current in states or any(boots(values, one.name) for one in sources):
             yield node

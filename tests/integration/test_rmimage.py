@@ -61,12 +61,14 @@ def test_an_image_that_nodes_need_stays(site: ImageSite) -> None:
     boot(site, "n2", "install/netboot/debian12/x86_64/compute2")
     shell.ok(f"chdef n3 provmethod={NAME}")
     shell.ok("chtab node=n4 chain.currstate='netboot debian12-x86_64-compute'")
-    shell.ok("mkdef -t node -o n5 groups=compute")
+    shell.ok("mkdef -t node -o n5,n6 groups=compute")
     shell.ok(f"chtab node=n5 chain.currchain=runcmd=bmcsetup,osimage={NAME}")
+    shell.ok("mkdef -t osimage lite osvers=debian12 osarch=x86_64 profile=compute provmethod=statelite")
+    shell.ok("chdef n6 provmethod=lite")
     for line in (f"rmimage {NAME}", "rmimage -o debian12 -p compute"):
         answer = shell.run(line)
-        assert (answer.status, "used by n[1,3-5]: give them another" in answer.err) == (1, True), answer
-    with pytest.raises(RequestError, match=r"used by n\[1,3-5\]"):
+        assert (answer.status, "used by n[1,3-6]: give them another" in answer.err) == (1, True), answer
+    with pytest.raises(RequestError, match=r"used by n\[1,3-6\]"):
         site.do("rmimage", rmimage, image=NAME)
     assert "rootimg" in site.visible()
     assert "removed from" in site.do("rmimage", rmimage, image=NAME, force="1")
