@@ -136,7 +136,7 @@ class Copying:
         own = (self.home.server or "").rpartition(":")[0]
         master = self.site.get("master", "").strip() or own or self.home.mn
         port = settings.trees(self.site).http_port
-        return [Server(host, port) for host in (master, *others)]
+        return [Server(host, port) for host in (settings.host(master, "site.master"), *others)]
 
     def _serve(self, doc: ImageDoc) -> None:
         """Let the web server run, unless somebody's serves the image already."""

@@ -28,6 +28,8 @@ from routing.pools import members, pools_from
 #: How images are booted whose files are copied; an installation's media are not.
 COPIED = (Step.NETBOOT, Step.STATELITE)
 
+NOTHING = Copy("", "")
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -96,7 +98,8 @@ def enter(connection: Connection, wishes: Mapping[str, tuple[Collection[str], Im
 def publish(engine: Engine, home: Home, name: str) -> list[str]:
     """Write what packimage has made for those whose nodes boot it; they, without the management node.
 
-    Raises DefinitionError when there is no such osimage, UnavailableError when it cannot be read.
+    Who waits for its first copy goes on waiting. Raises DefinitionError when there is no such osimage,
+    UnavailableError when it cannot be read.
     """
     with reading(engine) as connection:
         place = site_place(site_values(connection))
@@ -107,10 +110,13 @@ def publish(engine: Engine, home: Home, name: str) -> list[str]:
         return []
     with writing(engine) as connection:
         one_writer(connection)
-        having = sorted(users(connection, name, home.mn))
-        members_ = sorted([home.mn, *having]) if having else []
+        having = users(connection, name, home.mn)
+        if now := standing(connection, [name]).get(name):
+            first = {member for member in now.members if not now.copies.get(member, NOTHING).version}
+            having |= first - {home.mn}
+        members_ = sorted({home.mn, *having}) if having else []
         wanted.put(connection, Kind.IMAGE, {name: (members_, doc.to_text())})
-    return having
+    return sorted(having)
 
 
 def forget(connection: Connection, name: str) -> None:

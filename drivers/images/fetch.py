@@ -16,7 +16,7 @@ from core.errors import RequestError, UnavailableError
 from core.imagedoc import ImageFile
 
 TIMEOUT_S = 15.0
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 #: Between two rounds through all servers in which nothing came at all.
 PAUSES_S = (0.5, 2.0, 5.0, 15.0)
 NAP_S = 0.2
@@ -150,7 +150,7 @@ def _offset(answer: http.client.HTTPResponse, url: str, have: int, size: int) ->
 def _copy(answer: http.client.HTTPResponse, out: BinaryIO, size: int, tell: Tell, url: str) -> None:
     while out.tell() <= size:
         try:
-            chunk = answer.read(CHUNK)
+            chunk = answer.read1(CHUNK)  # what is there: nothing of it is lost when the rest does not come
         except (OSError, http.client.HTTPException) as error:
             raise UnavailableError(f"{url}: {error or type(error).__name__}") from error
         if not chunk:

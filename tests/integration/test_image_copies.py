@@ -333,10 +333,13 @@ def test_who_lost_its_disk_says_so_and_who_needs_it_no_more_loses_it(cluster: Cl
     with writing(cluster.engine) as connection:
         connection.execute(update(TABLES["noderes"]).values(servicenode="sn2"))
     assert cluster.publish() == ["sn2"]
+    with writing(cluster.engine) as connection:
+        one = imagewishes.standing(connection)["compute"]
+        imagewishes.enter(connection, {"compute": (["sn3"], one.doc)})
+    assert cluster.publish() == ["sn2", "sn3"], "who was promised its first copy still gets it"
     assert cluster.work("sn1").texts == {"sn1": "images: none"}
     assert not (cluster.home("sn1").root / FOLDER).exists()
     assert cluster.stands() == {"sn2": "current"}
-    assert cluster.publish() == ["sn2"]
 
 
 def test_a_fetch_that_was_given_up_ends(cluster: Cluster) -> None:
