@@ -19,7 +19,7 @@ from jinja2 import (
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from core.autoinst.values import Ready, as_json, plain, shell
-from core.autoinst.xcatwords import is_xcat, to_jinja
+from core.autoinst.xcatwords import INCLUDED, is_xcat, to_jinja
 from core.errors import DefinitionError, ServalError
 
 #: The text of a file by its absolute path. Raises OSError or UnicodeDecodeError.
@@ -38,13 +38,14 @@ class _Loader(BaseLoader):
         self.files: set[str] = set()
 
     def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:
-        self.files.add(template)
+        file = template.removeprefix(INCLUDED)
+        self.files.add(file)
         try:
-            text = self._read(template)
+            text = self._read(file)
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise TemplateNotFound(template, f"{template} cannot be read: {why}") from error
-        return (to_jinja(text, template) if is_xcat(text) else text), template, None
+            raise TemplateNotFound(file, f"{file} cannot be read: {why}") from error
+        return (to_jinja(text, file) if template != file or is_xcat(text) else text), file, None
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -64,15 +65,20 @@ class _Environment(ImmutableSandboxedEnvironment):
 
     def join_path(self, template: str, parent: str) -> str:
         """A file beside the one that names it, or else among those that are shipped."""
-        beside = posixpath.normpath(posixpath.join(posixpath.dirname(parent), template))
-        shipped = posixpath.normpath(posixpath.join(self._shipped, template.lstrip("/")))
+        name = template.removeprefix(INCLUDED)
+        beside = posixpath.normpath(posixpath.join(posixpath.dirname(parent.removeprefix(INCLUDED)), name))
+        shipped = posixpath.normpath(posixpath.join(self._shipped, name.lstrip("/")))
+        found = beside if self._exists(beside) or not shipped.startswith(f"{self._shipped}/") else shipped
+        return template.removesuffix(name) + found
+
+    def _exists(self, file: str) -> bool:
         try:
-            self._read(beside)
+            self._read(file)
         except OSError:
-            return shipped if posixpath.commonpath((shipped, self._shipped)) == self._shipped else beside
+            return False
         except UnicodeDecodeError:
-            return beside
-        return beside
+            return True
+        return True
 
 
 class Press:

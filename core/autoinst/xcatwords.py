@@ -1,7 +1,7 @@
 """xCAT's words in templates of installers' answers, `#TABLE:noderes:$NODE:xcatmaster#` (xCAT's Template.pm).
 
-A file that holds any of them is xCAT's: braces are text in it. Every other one is jinja2. Each file that is
-included is judged by itself. A file of xCAT is translated line for line, so that errors name its lines.
+A file that holds any of them, or that #INCLUDE:…# names, is xCAT's: braces are text in it. Every other one is
+jinja2. A file of xCAT is translated line for line, so that errors name its lines.
 """
 
 import re
@@ -22,6 +22,8 @@ _WORD = re.compile(
     rf"#({'|'.join(sorted(_WITH, key=len, reverse=True))}):((?:#ENV:\w+#|[^#\n])*)#"
     rf"|#({'|'.join(sorted(_ALONE, key=len, reverse=True))})#"
 )
+#: Before the name of a file that is xCAT's because xCAT's word includes it.
+INCLUDED = "xcat:"
 _ENV = re.compile(r"#ENV:(\w+)#")
 _NAME = re.compile(r"\w+")
 #: What jinja2 would take for its own; behind a piece of text one of its expressions may follow.
@@ -71,7 +73,7 @@ def _translated(found: re.Match[str]) -> str:
                 raise DefinitionError(f"{found[0][:80]}: write #{word}:NAME#")
             return f"{{{{ {'env' if word == 'ENV' else 'xcatvar'}({behind!a}) }}}}"
         case "INCLUDE":
-            return f"{{% include {_path(behind)} %}}"
+            return f"{{% include {INCLUDED!a} ~ {_path(behind)} %}}"
         case "INCLUDE_PKGLIST":
             return f"{{{{ pkglist({_path(behind)}) }}}}"
         case "COMMAND":

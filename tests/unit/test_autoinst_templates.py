@@ -91,11 +91,13 @@ def test_what_is_not_done_names_its_line(word: str, why: str) -> None:
 
 
 def test_included_files_are_judged_one_by_one() -> None:
-    made = press(a="#INCLUDE:b#|#INCLUDE:/shipped/c#|#HOSTNAME#", b="{% node %}", shipped_c="{{ node }}")
+    made = press(a="{% include 'b' %}", b="{% node %}")
     with pytest.raises(DefinitionError, match=r"^/t/b, line 1: "):
         made.render("/t/a", {"node": "n1"})
-    made = press(a="#INCLUDE:b#|#INCLUDE:/shipped/c#|{{ }}", b="{{ node }}", shipped_c="${#x} #HOSTNAME#")
-    assert made.render("/t/a", {"node": "n1"}) == "n1|${#x} n1|{{ }}"
+    made = press(a="#INCLUDE:b#|#INCLUDE:c#|{{ }}", b="${#x} {{ node }}", shipped_c="#HOSTNAME# {{")
+    assert made.render("/t/a", {"node": "n1"}) == "${#x} {{ node }}|n1 {{|{{ }}"
+    made = press(a="{% include 'b' %}|{% include 'c' %}", b="{{ node }}", c="#HOSTNAME# {{")
+    assert made.render("/t/a", {"node": "n1"}) == "n1|n1 {{"
 
 
 def test_a_site_replaces_blocks_of_what_is_shipped() -> None:
