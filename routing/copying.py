@@ -115,15 +115,17 @@ def copy_one(home: Home, one: Copy, jail: Jail, tell: Tell) -> str:
         one.source.take(watched(jail, tell, place, size), new)
         tell(91, "looking at every file")
         mediatree.check(new)
-        seen = [*mediatree.fingerprints(tree), mediatree.fingerprint(one.contents)]
+        seen = dict.fromkeys([*mediatree.fingerprints(tree), mediatree.fingerprint(one.contents)])
         if tree.is_dir():
             tell(93, f"joining it with what is in {one.folder}")
             keep = MARKS if one.medium.disc not in ("", "1") else ()
             new = mediatree.joined(tree, new, place, jail, keep)
             mediatree.check(new)
-        write_whole(new / mediatree.FINGERPRINT, ",".join(dict.fromkeys(seen)), 0o644)
+        write_whole(new / mediatree.FINGERPRINT, ",".join(seen), 0o644)
         said = f"{one.medium.osvers} {one.medium.osarch}: {len(one.contents.sizes)} files in {one.folder}"
         said += network_installer(one.medium, new)
+        if one.medium.partial and len(seen) == 1:
+            said += "; it has not all packages: genimage and the installer need a mirror in pkgdir"
         if jail.stop():
             raise Cancelled("cancelled")
         tell(97, "putting it into service")
@@ -132,16 +134,15 @@ def copy_one(home: Home, one: Copy, jail: Jail, tell: Tell) -> str:
 
 
 def network_installer(medium: Medium, tree: Path) -> str:
-    """Put the installer that Debian's media lack into the tree; what is to be said of it."""
-    notes = []
-    if Kind(medium.osvers, medium.osarch, "compute").distribution == "debian":
-        arch = DEBIAN_ARCH.get(medium.osarch, medium.osarch)
-        if not mediatree.put_installer(tree, medium.osvers, arch, INSTALLERS):
-            package = f"{medium.osvers.split('.')[0].replace('debian', 'debian-installer-')}-netboot-{arch}"
-            notes.append(f"to install nodes from it: apt-get install {package}, and copycds once more")
-    if medium.partial:
-        notes.append("it has not all packages: genimage and the installer need a mirror in pkgdir")
-    return "".join(f"; {note}" for note in notes)
+    """Put the installer that Debian's media lack into the tree; what is to be said when it is not here."""
+    if Kind(medium.osvers, medium.osarch, "compute").distribution != "debian":
+        return ""
+    arch = DEBIAN_ARCH.get(medium.osarch, medium.osarch)
+    if mediatree.put_installer(tree, medium.osvers, arch, INSTALLERS):
+        return ""
+    release = medium.osvers.removeprefix("debian").split(".")[0]
+    package = f"debian-installer-{release}-netboot-{arch}"
+    return f"; to install nodes from it: apt-get install {package}, and copycds once more"
 
 
 def watched(jail: Jail, tell: Tell, place: Path, size: int) -> Jail:

@@ -9,6 +9,7 @@ from core.images import debindex
 from core.images.media import Medium, decided, marks, recognise
 from core.images.mediarows import osimages
 from core.images.sources import Kind
+from drivers.images.debian import suite_of
 
 TREEINFO = (
     "[general]\nfamily = {}\nname = {} {}\nversion = {}\narch = {}\n[media]\ndiscnum = 1\ntotaldiscs = 1\n"
@@ -21,15 +22,11 @@ def tree(family: str, version: str, arch: str = "x86_64") -> str:
 
 CASES = {
     "debian dvd": (
-        {
-            ".disk/info": 'Debian GNU/Linux 12.5.0 "Bookworm" - Official amd64 DVD Binary-2 with firmware'
-        },
+        {".disk/info": 'Debian GNU/Linux 12.5.0 "Bookworm" - Official amd64 DVD Binary-2 with firmware'},
         Medium("debian12", "x86_64", "2"),
     ),
     "debian netinst": (
-        {
-            ".disk/info": 'Debian GNU/Linux 13.1.0 "Trixie" - Official arm64 NETINST with firmware'
-        },
+        {".disk/info": 'Debian GNU/Linux 13.1.0 "Trixie" - Official arm64 NETINST with firmware'},
         Medium("debian13", "aarch64", partial=True),
     ),
     "ubuntu live": (
@@ -157,3 +154,22 @@ def test_indexes_of_discs_are_joined() -> None:
     assert "Origin: Debian\nComponents: main contrib\nMD5Sum:\n" in text
     assert " 900150983cd24fb0d6963f7d28e17f72                3 main/P\n" in text
     assert "old" not in text
+
+
+@pytest.mark.parametrize(
+    ("osvers", "suite"),
+    [
+        ("debian12", "bookworm"),
+        ("debian12.5.0", "bookworm"),
+        ("ubuntu22.04.3", "jammy"),
+        ("ubuntu24.04", "noble"),
+    ],
+)
+def test_a_point_release_is_built_as_its_release(osvers: str, suite: str) -> None:
+    assert suite_of(osvers) == suite
+
+
+@pytest.mark.parametrize("osvers", ["debian1", "debian120", "ubuntu22", "bookworm"])
+def test_a_release_that_nobody_knows(osvers: str) -> None:
+    with pytest.raises(DefinitionError, match=f"how {osvers} is built is not known"):
+        suite_of(osvers)
