@@ -12,8 +12,9 @@ from core import syncspec
 from core.errors import RequestError
 from core.fold import fold
 from core.states import NodeState, Outcome
-from db import history, jobs
-from db.engine import Connection, reading
+from core.stepspec import WAIT, refused, step_of
+from db import history, jobs, steps
+from db.engine import Connection, Engine, reading, writing
 from db.home import open_home
 from db.jobs import JobInfo
 from db.schema import open_database
@@ -96,17 +97,24 @@ def cancel(argv: list[str], ctx: Context) -> int:
         epilog="Exit status: 0, or 1 when the job was over already.",
     )
     parser.add_argument("job", metavar="ID", help="number of the job")
+    parser.add_argument("--chain", action="store_true", help="also what follows it in its Python chain")
     options = parser.parse_args(argv)
     home, engine = open_home(ctx.env), open_database(ctx.env)
     with reading(engine) as connection:
         info = find_job(connection, options.job)
+    following = _cancel_chain(ctx, engine, info) if options.chain else []
+    if following:
+        ctx.say(f"{len(following)} steps of its chain are cancelled: {', '.join(following)}")
     if not info.counts.get(""):
-        ctx.complain(f"job {info.id} was over already: {counted(info.counts)}")
-        return 1
+        ring(home)
+        left = "" if following or not options.chain else "; nothing of its chain is left"
+        ctx.complain(f"job {info.id} was over already: {counted(info.counts)}{left}")
+        return 0 if following else 1
     ended = set(jobs.cancel(engine, info.id, ctx.who, time.time()))
     ring(home)
     with reading(engine) as connection:
         results = jobs.results(connection, info.id)
+        waiting = steps.waiting_after(connection, step_of(info.request))
         goes_on = history.open_nodes(connection, info.id)
     unknown = [one.node for one in results if one.node in ended and one.outcome == Outcome.UNKNOWN]
     sent = [one.node for one in goes_on if one.state == NodeState.ISSUED]
@@ -115,6 +123,11 @@ def cancel(argv: list[str], ctx: Context) -> int:
         ctx.say(f"{_named(unknown)} unknown: an earlier service node may have sent the command")
     if sent:
         ctx.say(f"{_named(sent)} had been sent already and will end by themselves: serval watch {info.id}")
+    if waiting:
+        ctx.complain(
+            f"{len(waiting)} steps of its chain go on with the nodes that are ok; "
+            f"serval cancel {info.id} --chain ends them too"
+        )
     if before := len(results) - len(ended):
         ctx.say(f"{before} had ended before")
     return 0
@@ -126,6 +139,15 @@ def _undone(info: JobInfo) -> str:
     if spread and spread.queue:
         return "what runs of it is ended, and what it was making is removed"
     return "nothing was sent to them"
+
+
+def _cancel_chain(ctx: Context, engine: Engine, info: JobInfo) -> list[str]:
+    """End the steps that follow the job, and a wait that runs; their commands. Raises RequestError."""
+    with writing(engine) as connection:
+        chain = steps.chain_of(connection, step_of(info.request))
+        if chain is None:
+            raise RequestError(f"job {info.id} is no step of a chain")
+        return steps.cancel(connection, chain, WAIT, refused(f"cancelled by {ctx.who}"))
 
 
 def _named(nodes: set[str] | list[str]) -> str:

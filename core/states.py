@@ -66,6 +66,8 @@ class StepState(StrEnum):
     DONE = "done"
     #: It never ran: no node was left, or it was refused.
     DROPPED = "dropped"
+    #: Somebody ended its chain before it ran, or while it waited for its nodes; what remains is to say so.
+    CANCELLED = "cancelled"
 
 
-OPEN_STEPS = (StepState.WAITING, StepState.STARTED)
+OPEN_STEPS = (StepState.WAITING, StepState.STARTED, StepState.CANCELLED)

@@ -16,6 +16,8 @@ from core.nodeset.words import parse
 from core.power import Action, parse_action
 
 WAIT = "wait_for"
+#: Begins the request ids of a wait's stat jobs; Flower shows the wait instead of them.
+POLL = "wait:"
 NODESET = "nodeset"
 #: Command → options it knows, with their type and default.
 OPTIONS: dict[str, dict[str, tuple[type, Any]]] = {
@@ -102,3 +104,23 @@ def _value(command: str, name: str, value: Any) -> Any:
         return float(value)
     wanted = "True or False" if kind is bool else "a number of seconds above 0"
     raise RequestError(f"{command}: {name} must be {wanted}, not {value!r}")
+
+
+def refused(reason: str) -> str:
+    """What `data` of a step holds that will not run."""
+    return json.dumps({"refused": reason})
+
+
+def refusal(data: str | None) -> str:
+    """Why a step that nothing precedes was not begun, or was ended."""
+    return str(json.loads(data or "{}").get("refused", "the step before it is gone"))
+
+
+def poll_request(step: str, number: int) -> str:
+    """The request id of a wait's stat job."""
+    return f"{POLL}{step}:{number}"
+
+
+def step_of(request: str) -> str:
+    """The step that a job's request belongs to: a wait's stat job to the wait, any other to itself."""
+    return request.removeprefix(POLL).rpartition(":")[0] if request.startswith(POLL) else request

@@ -7,7 +7,7 @@ chain, or one that was killed and started again, start nothing twice.
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import Connection, Engine, delete, select, update
+from sqlalchemy import Connection, Engine, and_, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -68,8 +68,34 @@ def move(connection: Connection, request: str, before: StepState, after: StepSta
 
 def drop(connection: Connection, requests: Collection[str]) -> None:
     """End steps that will never run."""
-    waiting = (step.c.request.in_(list(requests)), step.c.state == StepState.WAITING)
+    never = (StepState.WAITING, StepState.CANCELLED)
+    waiting = (step.c.request.in_(list(requests)), step.c.state.in_(never))
     connection.execute(update(step).where(*waiting).values(state=StepState.DROPPED))
+
+
+def chain_of(connection: Connection, request: str) -> str | None:
+    """The chain that this request is a step of."""
+    return connection.scalar(select(step.c.chain).where(step.c.request == request))
+
+
+def waiting_after(connection: Connection, request: str) -> list[str]:
+    """The commands of the steps that wait in the chain of this request, in order."""
+    chain = select(step.c.chain).where(step.c.request == request).scalar_subquery()
+    waiting = select(step.c.command).where(step.c.chain == chain, step.c.state == StepState.WAITING)
+    return list(connection.scalars(waiting.order_by(step.c.position)))
+
+
+def cancel(connection: Connection, chain: str, waits: str, why: str) -> list[str]:
+    """End what of a chain has not begun; the commands of these steps, in order.
+
+    Of steps that have begun those of the command `waits` are ended too. A step that is a job stays: it ends
+    with its job. `why` is JSON for `data`.
+    """
+    is_wait = and_(step.c.state == StepState.STARTED, step.c.command == waits)
+    ended = update(step).where(step.c.chain == chain, or_(step.c.state == StepState.WAITING, is_wait))
+    ended = ended.values(state=StepState.CANCELLED, data=why)
+    rows = connection.execute(ended.returning(step.c.position, step.c.command)).all()
+    return [row.command for row in sorted(rows)]
 
 
 def note(connection: Connection, old: Step, data: str) -> bool:

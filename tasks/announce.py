@@ -19,11 +19,11 @@ from core.errors import ServalError
 from core.fold import fold
 from core.jobresult import JobResult
 from core.states import JobState, Outcome
+from core.stepspec import POLL
 from db import overview
 from db.engine import Connection, Engine, reading
 from db.jobs import JobInfo
 from tasks.chains import job_result
-from tasks.waits import PREFIX
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class Announcer:
 
     def _look(self, now: float) -> None:
         with reading(self._engine) as connection:
-            for info in overview.current(connection, self._supervisor, now - LATE_S, PREFIX):
+            for info in overview.current(connection, self._supervisor, now - LATE_S, POLL):
                 if info.request not in self._over:
                     self._tell(connection, info)
 

@@ -4,7 +4,6 @@ Everything is in rows, and each row moves once. A result is stored before its st
 node that is killed in between stores it a second time and nothing is forgotten.
 """
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -12,7 +11,7 @@ from typing import Protocol
 from core.errors import RequestError, UnavailableError
 from core.jobresult import Answer, JobResult
 from core.states import Outcome, StepState
-from core.stepspec import WAIT, from_text
+from core.stepspec import WAIT, from_text, refusal
 from db import jobs, steps
 from db.engine import Connection, Engine, reading, writing
 from db.home import Home
@@ -81,8 +80,8 @@ class ChainRunner:
 
     def _take_further(self, step: Step, rest: Sequence[Step], ended: dict[str, int]) -> None:
         """`step` is the first of its chain that is not over."""
-        if step.state == StepState.WAITING:
-            self._drop([step, *rest], refusal(step))
+        if step.state in (StepState.WAITING, StepState.CANCELLED):
+            self._drop([step, *rest], refusal(step.data))
             return
         if step.command == WAIT:
             result = self._wait(step)
@@ -141,12 +140,6 @@ class ChainRunner:
             self._audience.ends(step.request, result, 0.0)
         with writing(self._engine) as connection:
             steps.drop(connection, [step.request for step in dropped])
-
-
-def refusal(step: Step) -> str:
-    """Why a step that nothing precedes was not begun."""
-    found = json.loads(step.data or "{}")
-    return str(found.get("refused", "the step before it is gone"))
 
 
 def job_result(connection: Connection, job: int, command: str) -> JobResult:

@@ -11,7 +11,7 @@ from core.errors import NoderangeError, RequestError, UnavailableError
 from core.noderange import expand, missed_message
 from core.nodeset.words import parse
 from core.states import StepState
-from core.stepspec import NODESET, WAIT, StepSpec, from_text
+from core.stepspec import NODESET, WAIT, StepSpec, from_text, refused
 from db import jobs, steps
 from db.engine import Connection, Engine, writing
 from db.home import Home
@@ -59,7 +59,7 @@ def submit(asking: Asking, calls: Sequence[Call]) -> None:
 
 def refuse(engine: Engine, asked: Sequence[tuple[str, str]], reason: str, now: float) -> None:
     """Note that steps (request, command) cannot be: the chain runner stores that as their result."""
-    data, who = json.dumps({"refused": reason}), user_name()
+    data, who = refused(reason), user_name()
     chain = asked[0][0]
     rows = [
         Step(request, chain, place, command, "", None, StepState.WAITING, who, now, data)

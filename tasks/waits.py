@@ -14,15 +14,13 @@ from core.jobresult import Answer, JobResult
 from core.nodestatus import FAILED
 from core.power import Action
 from core.states import JobState, Outcome
-from core.stepspec import StepSpec, from_text
+from core.stepspec import StepSpec, from_text, poll_request
 from db import jobs, steps
 from db.engine import Connection, Engine, reading, writing
 from db.lookup import effective
 from db.steps import Step
 from routing.asking import Asked, new_job
 
-#: Begins the request ids of a wait's stat jobs; Flower shows the wait instead of them.
-PREFIX = "wait:"
 POWER_WORDS = ("on", "off")
 
 
@@ -90,7 +88,7 @@ class Waits:
 
     def _ask(self, step: Step, progress: Progress, now: float) -> None:
         """One small stat job for the nodes that are left."""
-        progress.poll = f"{PREFIX}{step.request}:{progress.polls}"
+        progress.poll = poll_request(step.request, progress.polls)
         progress.polls += 1
         label = f"rpower {len(progress.left)} nodes stat (wait_for)"
         with writing(self._engine) as connection:

@@ -230,6 +230,7 @@ def test_cancel_ends_what_is_not_sent_and_names_what_was(shell: Shell, stage: Jo
     stage.report(held, Final("n2", Outcome.OK, "reset"))
     stage.turn()
     assert "6 of 6 nodes have ended: 2 ok, 4 cancelled" in shell.ok(f"serval job {job}")
+    assert f"job {job} is no step of a chain" in shell.run(f"serval cancel {job} --chain").err
     again = shell.run(f"serval cancel {job}")
     assert (again.status, again.out) == (1, "")
     assert again.err == f"job {job} was over already: 2 ok, 4 cancelled\n"

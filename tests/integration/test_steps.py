@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 from core.errors import NoderangeError, RequestError, UnavailableError
 from core.jobresult import JobFailed, JobResult, from_told
 from core.states import Outcome
-from core.stepspec import read_call
+from core.stepspec import WAIT, read_call, refused
 from db import jobs, steps
 from db.attempts import Final, Hop
 from db.engine import Engine, open_engine, reading, writing
@@ -191,6 +191,42 @@ def test_without_a_node_left_the_rest_is_dropped_with_the_reason(cluster: Cluste
         found = cluster.result(request)
         assert (found.job, found.nodes, found.well) == (None, {}, False)
         assert found.note == "no node was left ok by rsetboot: 0 ok; 4 error: n[1-4]: no"
+
+
+def test_a_cancelled_chain_ends_with_the_step_that_runs(cluster: Cluster) -> None:
+    cluster.ask(*BOOT)
+    with writing(cluster.engine) as connection:
+        assert steps.chain_of(connection, "b") == "a"
+        assert steps.cancel(connection, "a", WAIT, refused("cancelled by ann")) == ["rpower", "rpower"]
+    cluster.settle()
+    assert cluster.states() == ["done", "dropped", "dropped"]
+    assert cluster.result("a").well, "a job that runs is cancelled as a job"
+    assert cluster.result("b").note == cluster.result("c").note == "cancelled by ann"
+    assert cluster.job_count() == 1
+
+
+def test_a_cancelled_wait_is_over_at_once(cluster: Cluster) -> None:
+    cluster.ask(("a", "wait_for", ("n[1-2]", "booted"), {}), ("b", "rpower", ("stat",), {}))
+    cluster.turn()
+    with writing(cluster.engine) as connection:
+        assert steps.cancel(connection, "a", WAIT, refused("cancelled by ann")) == ["wait_for", "rpower"]
+    cluster.turn()
+    assert cluster.states() == ["dropped", "dropped"]
+    assert cluster.result("a").note == "cancelled by ann"
+
+
+def test_serval_cancel_ends_a_job_with_its_chain(cluster: Cluster) -> None:
+    cluster.ask(*BOOT)
+    said = cluster.shell.run("serval cancel 1")
+    assert (said.status, "2 steps of its chain go on" in said.err) == (0, True)
+    said = cluster.shell.run("serval cancel 1 --chain")
+    assert said.out == "2 steps of its chain are cancelled: rpower, rpower\n"
+    cluster.settle()
+    assert cluster.states() == ["done", "dropped", "dropped"]
+    assert "cancelled by tester" in cluster.result("c").note
+    again = cluster.shell.run("serval cancel 1 --chain")
+    assert again.status == 1
+    assert again.err == "job 1 was over already: 4 cancelled; nothing of its chain is left\n"
 
 
 def test_a_later_step_may_name_its_own_nodes(cluster: Cluster) -> None:
