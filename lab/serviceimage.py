@@ -63,7 +63,7 @@ service:
     bmc={BMC}
 """
 #: What the guest keeps by systemd for its row of the servicenode table.
-UNITS = ("serval-worker", "serval-chrony", "serval-dnsmasq", "serval-nginx")
+UNITS = ("serval-worker", "serval-chronyd", "serval-dnsmasq", "serval-nginx")
 
 
 @dataclass(slots=True)
@@ -152,8 +152,12 @@ class ServiceNode:
             if told.split() != ["nfs4", f"{MN_ADDRESS}:{folder}"]:
                 raise UnavailableError(f"{folder} of {SN} is not mounted: {told}")
         line.must(f"test -s /{IMAGE_FOLDER}/kernel")
-        for unit in UNITS:
-            line.must(f"systemctl is-active {unit}")
+        command = f"systemctl is-active {' '.join(UNITS)}"
+        self._until(
+            lambda: line.run(command)[0] == 0 or self.lab.run("serval", "services", SN).returncode == 0,
+            lambda: f"{line.run(command)}, {self.lab.run('serval', 'services', SN)}",
+        )
+        line.must(command)
 
     def work(self) -> None:
         """A command for a node of its pool is done by it, and by nobody else."""

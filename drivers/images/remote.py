@@ -9,6 +9,7 @@ import hashlib
 import json
 import shlex
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -180,7 +181,8 @@ class Talk:
             self._look()
             now = time.monotonic()
             if now > self._beaten + BEAT_S:
-                self._send(b"\n")
+                with suppress(OSError):  # whoever has ended may have said why, which comes now
+                    self.channel.send(b"\n")
                 self._beaten = now
             if self.channel.recv_stderr_ready():
                 self._said = (self._said + self.channel.recv_stderr(PIECE).decode("utf-8", "replace"))[-4000:]
