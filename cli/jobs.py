@@ -112,6 +112,12 @@ def cancel(argv: list[str], ctx: Context) -> int:
         return 0 if following else 1
     ended = set(jobs.cancel(engine, info.id, ctx.who, time.time()))
     ring(home)
+    _tell(ctx, engine, info, ended)
+    return 0
+
+
+def _tell(ctx: Context, engine: Engine, info: JobInfo, ended: set[str]) -> None:
+    """What cancelling these nodes of a job came to."""
     with reading(engine) as connection:
         results = jobs.results(connection, info.id)
         waiting = steps.waiting_after(connection, step_of(info.request))
@@ -130,7 +136,6 @@ def cancel(argv: list[str], ctx: Context) -> int:
         )
     if before := len(results) - len(ended):
         ctx.say(f"{before} had ended before")
-    return 0
 
 
 def _undone(info: JobInfo) -> str:
