@@ -100,11 +100,11 @@ def statelite(lab: Laboratory) -> None:
         lab.must("chtab", f"file={path}", "litefile.image=ALL", f"litefile.options={options}")
     for priority, place in (("1", "$noderes.nfsserver:/install/lite/$node"), ("2", "/install/lite/all")):
         lab.must("chtab", f"priority={priority}", "litetree.image=ALL", f"litetree.directory={place}")
+    lab.must("liteimg", STATELITE, seconds=BUILD_S)
     refused = lab.run("nodeset", NODE, f"osimage={STATELITE}")
     if refused.returncode == 0 or "statelite.statemnt" not in refused.stderr:
         raise UnavailableError(f"nodeset does not miss statelite.statemnt: {refused.stderr}")
     lab.must("chtab", "node=compute", f"statelite.statemnt={NAS_ADDRESS}:/state")
-    lab.must("liteimg", STATELITE, seconds=BUILD_S)
     for sn in SNS:
         share(lab, sn)
     serve_state(lab)
