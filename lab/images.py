@@ -24,8 +24,8 @@ NETBOOT, STATELITE = (f"debian12-x86_64-{method}-compute" for method in ("netboo
 FOLDER = "install/netboot/debian12/x86_64/compute"
 #: The archive is in memory twice while it is unpacked.
 MEGABYTES = 2048
-#: Libraries at the same addresses everywhere: an emulator translates them once.
-ARGUMENTS = "quiet norandmaps"
+#: Libraries at the same addresses everywhere: an emulator translates them once. And it may take its time.
+ARGUMENTS = "quiet norandmaps systemd.default_timeout_start_sec=900"
 BUILD_S = 1200.0
 BOOT_S = 900.0
 #: Who keeps what nodes want to find again.
