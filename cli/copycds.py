@@ -38,7 +38,7 @@ def copycds(argv: list[str], ctx: Context) -> int:
     installdir = _installdir(engine)
     wanted = Ask(paths, options.osvers, arch_word(options.osarch), folder, not options.noosimage)
     fresh: list[Copy] = []
-    for one in copies(wanted, installdir):
+    for one in copies(wanted, installdir, home):
         if options.nonoverwrite and one.known(home):
             ctx.say(f"{one.source.path}: The disc iso has already been copied in!")
             continue

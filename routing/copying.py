@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import disk_usage
 
+from core.errors import RequestError
 from core.images import mediarows
 from core.images.media import MARKS, Medium, decided
 from core.images.sources import Kind, find
@@ -68,15 +69,21 @@ class Copy:
         return mediatree.fingerprint(self.contents) in mediatree.fingerprints(home.host_path(self.folder))
 
 
-def copies(ask: Ask, installdir: str) -> Iterator[Copy]:
-    """What is to be copied where. Raises RequestError for media that cannot be read or are not known."""
+def copies(ask: Ask, installdir: str, home: Home) -> Iterator[Copy]:
+    """What is to be copied where.
+
+    Raises RequestError for media that cannot be read or are not known, and for a folder of something else.
+    """
     for path in ask.paths:
         source = media.open_media(Path(path))
         found = media.inspect(source)
         medium = decided(found.medium, ask.osvers, ask.osarch, path)
         top = ask.folder or f"{installdir}/{medium.osvers}/{medium.osarch}"
         folder = f"{top}/{medium.folder}".rstrip("/")
-        yield Copy(source, medium, found.contents, settings.path(folder, "the folder of the copy"))
+        settings.path(folder, "the folder of the copy")
+        if ask.folder and not mediatree.is_ours(home.host_path(folder)):
+            raise RequestError(f"{folder} holds something that copycds did not put there; name a new folder")
+        yield Copy(source, medium, found.contents, folder)
 
 
 def copycds(order: Order) -> Said:
@@ -88,19 +95,20 @@ def copycds(order: Order) -> Said:
     def act(jail: Jail, tell: Tell) -> str:
         said = []
         for number, path in enumerate(ask.paths):
-            begun, part = 100 * number // len(ask.paths), 100 / len(ask.paths)
-            scaled: Tell = lambda percent, text: tell(begun + int(percent * part / 100), text)  # noqa: B023, E731
-            (one,) = copies(replace(ask, paths=(path,)), installdir)
-            said.append(copy_one(order.home, one, jail, scaled))
+            (one,) = copies(replace(ask, paths=(path,)), installdir, order.home)
+            said.append(copy_one(order.home, one, jail, part(tell, number, len(ask.paths))))
             if ask.osimages:
-                scaled(99, "osimages")
                 with writing(order.engine) as connection:
-                    said[-1] += (
-                        f"; osimages {', '.join(put_osimages(connection, order.home, one, installdir))}"
-                    )
+                    names = put_osimages(connection, order.home, one, installdir)
+                said[-1] += f"; osimages {', '.join(names)}"
         return "\n".join(said)
 
     return carried_out(order, act)
+
+
+def part(tell: Tell, number: int, count: int) -> Tell:
+    """Tells of one of several parts of the whole."""
+    return lambda percent, text: tell((100 * number + percent) // count, text)
 
 
 def copy_one(home: Home, one: Copy, jail: Jail, tell: Tell) -> str:
@@ -120,7 +128,6 @@ def copy_one(home: Home, one: Copy, jail: Jail, tell: Tell) -> str:
             tell(93, f"joining it with what is in {one.folder}")
             keep = MARKS if one.medium.disc not in ("", "1") else ()
             new = mediatree.joined(tree, new, place, jail, keep)
-            mediatree.check(new)
         write_whole(new / mediatree.FINGERPRINT, ",".join(seen), 0o644)
         said = f"{one.medium.osvers} {one.medium.osarch}: {len(one.contents.sizes)} files in {one.folder}"
         said += network_installer(one.medium, new)

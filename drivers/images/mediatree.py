@@ -39,6 +39,11 @@ def fingerprints(tree: Path) -> list[str]:
         return []
 
 
+def is_ours(tree: Path) -> bool:
+    """Whether a folder is empty, not there, or was filled from discs."""
+    return bool(fingerprints(tree)) or not tree.is_dir() or not any(tree.iterdir())
+
+
 def check(tree: Path) -> None:
     """Let everybody read it, and nobody more. Raises DefinitionError for what no medium has."""
     top = tree.resolve()

@@ -147,10 +147,27 @@ def test_the_command_says_what_media_are(site: ImageSite, tmp_path: Path) -> Non
     assert site.shell.ok("copycds -w disc.iso") == f"{media}: The disc iso has already been copied in!\n"
 
 
+def test_links_of_the_administrator_stay_where_media_are_joined(site: ImageSite, tmp_path: Path) -> None:
+    first, second = discs.rocky(tmp_path / "one"), discs.rocky(tmp_path / "two", 2, new="x")
+    copy(site, first)
+    own = site.install / "rocky9.4/x86_64/updates"
+    own.symlink_to("/srv/updates")
+    copy(site, second)
+    assert own.is_symlink()
+    assert (own.parent / "new").read_text() == "x"
+    third = discs.rocky(tmp_path / "three", 3, **{"updates/below": "x"})
+    with pytest.raises(RequestError, match="updates is a folder on one disc and a file on the other"):
+        copy(site, third)
+
+
 def test_a_name_and_a_folder_of_ones_own(site: ImageSite, tmp_path: Path) -> None:
     media = discs.iso(tmp_path / "unknown.iso", discs.tree(tmp_path / "unknown", {"README": "x"}))
     copy(site, media, osvers="rocky9.9", osarch="x86_64", folder="/install/own/place")
     assert files(site.install / "own/place") == {"README", ".fingerprint"}
+    copy(site, media, osvers="rocky9.9", osarch="x86_64", folder="/install/own/place")
+    for folder in ("/install", "/install/own"):
+        answer = site.shell.run(f"copycds unknown.iso -n rocky9.9 -a x86_64 -p {folder}")
+        assert f"{folder} holds something that copycds did not put there" in answer.err
     told = site.shell.ok("lsdef -t osimage rocky9.9-x86_64-install-service")
     assert "pkgdir=/install/own/place" in told
 
@@ -243,7 +260,7 @@ def test_a_disc_that_does_not_fit_the_other_changes_nothing(site: ImageSite, tmp
 
 def test_a_cancelled_copy_leaves_nothing(site: ImageSite, tmp_path: Path) -> None:
     media = discs.rocky(discs.tree(tmp_path / "disc", {"large": os.urandom(64 << 20)}))
-    (one,) = copies(Ask((str(media),)), "/install")
+    (one,) = copies(Ask((str(media),)), "/install", site.home)
     steps: list[str] = []
     place = site.install / "rocky9.4/.build/new/large"
     with (tmp_path / "log").open("wb") as log, pytest.raises(Cancelled):
