@@ -1,12 +1,13 @@
 """imgcapture's steps: the files of a running node, by tar over ssh, become a root tree that others boot.
 
-What the node sends is not trusted: tar unpacks it into the workshop, below its own folder alone.
+tar unpacks what the node sends into the workshop, below its own folder alone. But its dracut runs here as
+root, in the tree: whoever captures a node trusts it.
 """
 
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,11 @@ SEND = (
     "tar --create --file=- --directory=/ --numeric-owner --xattrs --acls --sparse --anchored --wildcards "
     "--wildcards-match-slash --exclude-from=- ."
 )
+#: Folders of a tree in which this host writes, removes or mounts.
+HOLDERS = (
+    "etc", "etc/ssh", "proc", "sys", "dev", "run", "tmp", "boot", "lib/modules", "usr/sbin", "var/lib/dbus",
+    "var/lib/dpkg", "var/lib/rpm", "var/lib/apt/lists", "etc/apt/sources.list.d", "etc/dpkg/dpkg.cfg.d",
+)  # fmt: skip
 UNPACK = (
     "tar", "--extract", "--file=-", "--preserve-permissions", "--same-owner", "--numeric-owner", "--xattrs",
     "--xattrs-include=*", "--acls", "--delay-directory-restore",
@@ -86,7 +92,9 @@ def capture(
             refuse_unfit(seen, recipe)
             tell(5, "files of the node")
             transfer(client, excluded(seen.mounts, more), root, jail)
-        (root / "etc/fstab").write_text("", encoding="utf-8")
+        refuse_links(root, [*HOLDERS, *(str(Path(name).parent) for name in recipe.files)])
+        (root / "etc/fstab").unlink(missing_ok=True)
+        (root / "etc/fstab").touch(0o644)
         with explained(distribution, recipe):
             kernel, initrd = complete(recipe, distribution, root, jail, tell)
         before = shelf.record()
@@ -154,8 +162,16 @@ def transfer(client: paramiko.SSHClient, patterns: Sequence[str], root: Path, ja
         pump.problem = "its archive does not end"
     if pump.problem:
         raise UnavailableError(f"the node's files did not come: {pump.problem}")
-    if not (root / "etc").is_dir() or (root / "etc").is_symlink():
+    if not (root / "etc").is_dir():
         raise DefinitionError("what the node sent has no folder etc: it is no whole system")
+
+
+def refuse_links(root: Path, names: Iterable[str]) -> None:
+    """Raises DefinitionError for a folder of the tree that is a link to one of this host."""
+    top = root.resolve()
+    for name in dict.fromkeys(names):
+        if not (root / name).resolve().is_relative_to(top):
+            raise DefinitionError(f"/{name} of the node is a symbolic link that leads out of its tree here")
 
 
 class Pump(threading.Thread):

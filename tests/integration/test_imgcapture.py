@@ -203,6 +203,9 @@ def test_what_cannot_be_captured_is_said_and_leaves_nothing(node: Node, tmp_path
     (node.root / "usr/lib/dracut/modules.d/90livenet").mkdir()
     with pytest.raises(Cancelled):
         captured(node, folder, stop=True)
+    (node.root / "etc/ssh").symlink_to("/etc/ssh")
+    with pytest.raises(RequestError, match="/etc/ssh of the node is a symbolic link that leads out"):
+        captured(node, folder)
     (node.root / "usr/bin/tar").rename(node.root / "usr/bin/real-tar")
     (node.root / "usr/bin/tar").write_text(
         "#!/bin/sh\nreal-tar --create --file=- -C / etc\necho broken disk >&2\nexit 2\n"
