@@ -50,14 +50,15 @@ def gone(before: Record, recipe: Recipe, edition: str) -> list[str] | None:
     if not before.base or before.rest != rest(recipe, edition) or _removals(before.lists) != _removals(now):
         return None
     old, new = _wanted(before.lists), _wanted(now)
+    known = before.packages.keys() | _removed(now)
     for name in old.keys() & new.keys():
-        if old[name] != new[name] or not (name in before.packages or name.startswith("@")):
+        if old[name] != new[name] or not (name in known or name.startswith("@")):
             return None
     changed = old.keys() ^ new.keys()
     if not all(PLAIN.fullmatch(name) and not name.startswith(KERNELS) for name in changed):
         return None
     left = old.keys() - new.keys()
-    return sorted(left - set(before.base)) if left <= before.packages.keys() else None
+    return sorted(left & before.packages.keys() - set(before.base)) if left <= known else None
 
 
 def once_removed(recipe: Recipe, before: Record) -> Recipe:
@@ -78,6 +79,10 @@ def once_removed(recipe: Recipe, before: Record) -> Recipe:
 def _removals(blocks: Iterable[Block]) -> list[list[Any]]:
     found = ([block["environment"], block["before"], block["after"]] for block in blocks)
     return [parts for parts in found if any(parts)]
+
+
+def _removed(blocks: Iterable[Block]) -> set[str]:
+    return {name for block in blocks for _, name in (*block["before"], *block["after"])}
 
 
 def _wanted(blocks: Iterable[Block]) -> dict[str, set[tuple[bool, str]]]:

@@ -110,6 +110,17 @@ def test_only_what_no_list_names_and_no_base_has_is_gone(
     assert reuse.gone(record, other_drivers(after), EDITION) is None
 
 
+def test_what_a_list_installs_and_removes_again_is_no_hindrance(tmp_path: Path) -> None:
+    before, after = (
+        recipe(tmp_path, f"{text}\n#NEW_INSTALL_LIST#\n--two") for text in ("one,two", "two,three")
+    )
+    known = {"one": "1", "base": "1"}
+    record = Record(
+        packages=known, rest=reuse.rest(before, EDITION), lists=reuse.listed(before), base=("base",)
+    )
+    assert reuse.gone(record, after, EDITION) == ["one"]
+
+
 def other_drivers(made: Recipe) -> Recipe:
     """The same with another RAM disk."""
     return Recipe(made.name, made.kind, made.packages, made.others, made.sources, drivers=("tg3",))
