@@ -19,6 +19,7 @@ set_working_mc 0x20
     allowed_auths_admin none md2 md5 straight
     guid a123456789abcdefa123456789abcdef
   endlan
+  {serial}
   chassis_control "{script} 0x20"
   user 2 true "admin" "secret" admin 10 none md2 md5 straight
 """
@@ -42,9 +43,9 @@ done
 
 
 class IpmiSim:
-    """One running ipmi_sim; `home` holds its chassis."""
+    """One running ipmi_sim; `home` holds its chassis. `serial` is the TCP port of its serial port, if any."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, serial: int | None = None) -> None:
         self.home = home
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind(("127.0.0.1", 0))
@@ -52,7 +53,8 @@ class IpmiSim:
         script = home / "chassis"
         script.write_text(CHASSIS.format(home=home))
         script.chmod(0o755)
-        (home / "lan.conf").write_text(LAN.format(port=self.port, script=script))
+        wire = f'sol "tcp:127.0.0.1:{serial}" 115200' if serial else ""
+        (home / "lan.conf").write_text(LAN.format(port=self.port, script=script, serial=wire))
         (home / "sim.emu").write_text(EMULATION)
         (home / "boot").write_text("none\n")
         self.power(False)
@@ -73,11 +75,11 @@ class IpmiSim:
 
 
 @contextmanager
-def ipmi_sim(home: Path) -> Iterator[IpmiSim]:
+def ipmi_sim(home: Path, serial: int | None = None) -> Iterator[IpmiSim]:
     """A running ipmi_sim with its files in `home`."""
     if shutil.which("ipmi_sim") is None:
         pytest.fail("ipmi_sim is not installed: make packages")
-    made = IpmiSim(home)
+    made = IpmiSim(home, serial)
     try:
         time.sleep(0.3)
         yield made
