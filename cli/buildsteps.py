@@ -50,7 +50,9 @@ def follow_steps(ctx: Context, engine: Engine, job: int, options: argparse.Names
 @command
 def log(argv: list[str], ctx: Context) -> int:
     """Print the full log of a build or packing."""
-    parser = Parser(ctx, "serval log", description="Print all that a genimage or packimage has written.")
+    parser = Parser(
+        ctx, "serval log", description="Print all that a build has written: genimage, packimage, copycds …"
+    )
     parser.add_argument("job", metavar="ID", help="number of the job")
     options = parser.parse_args(argv)
     home = open_home(ctx.env)

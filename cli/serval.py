@@ -25,7 +25,7 @@ SUBCOMMANDS = {
     "flower": ("cli.flowerui", "flower", "Celery's web page on this cluster"),
     "db": ("cli.database", "database", "make, move, check and save the database"),
     "import-xcat": ("cli.importxcat", "import_xcat", "take over an xCAT site from the files of dumpxCATdb"),
-    "log": ("cli.buildsteps", "log", "all that a genimage or packimage wrote"),
+    "log": ("cli.buildsteps", "log", "all that a build, or a copy of media, wrote"),
     "why": ("cli.why", "why", "what happened to a node, hop by hop"),
     "sim": ("cli.simulator", "sim", "simulated BMCs by the thousand, to rehearse with"),
 }

@@ -190,8 +190,9 @@ def other_interfaces(found: Source) -> dict[str, str]:
 
 def keys(found: Source) -> tuple[Path, ...]:
     """The site's public keys of packages, beside its lists."""
-    folder = found.home.host_path(f"{found.installdir}/custom/netboot/{found.kind.distribution}")
-    return tuple(path for path in sorted(folder.glob(KEYS)) if path.is_file())
+    top = found.home.host_path(f"{found.installdir}/custom/netboot")
+    keys_ = (path for folder in found.kind.folders for path in sorted((top / folder).glob(KEYS)))
+    return tuple(path for path in keys_ if path.is_file())
 
 
 def repositories(found: Source) -> tuple[str, ...]:
