@@ -93,6 +93,21 @@ def test_two_discs_of_debian_are_one_repository(site: ImageSite, tmp_path: Path)
         in (tree / "dists/bookworm/Release").read_text()
     )
     assert len((tree / ".fingerprint").read_text().split(",")) == 2
+    assert known_to_apt(tree, tmp_path / "apt") == ["bash", "both", "zsh"]
+
+
+def known_to_apt(tree: Path, state: Path) -> list[str]:
+    """The packages that apt finds in a repository, whose hashes it checks."""
+    (state / "lists/partial").mkdir(parents=True)
+    (state / "status").touch()
+    listed = state / "sources.list"
+    listed.write_text(f"deb [trusted=yes arch=amd64] file:{tree} bookworm main\n")
+    places = {"Dir::Etc::SourceList": listed, "Dir::Etc::SourceParts": "-", "Dir::State": state}
+    places |= {"Dir::State::status": state / "status", "Dir::Cache": state, "APT::Architecture": "amd64"}
+    options = [f"-o{name}={value}" for name, value in places.items()]
+    subprocess.run(["apt-get", *options, "update", "--error-on=any"], check=True, capture_output=True)
+    done = subprocess.run(["apt-cache", *options, "pkgnames"], check=True, capture_output=True, text=True)
+    return sorted(done.stdout.split())
 
 
 def test_two_discs_of_el_are_one_repository(site: ImageSite, tmp_path: Path) -> None:
