@@ -22,8 +22,9 @@ NETBOOT = "debian-installer-12-netboot-amd64"
 KERNEL = "linux-image-cloud-amd64"
 #: What the installed system needs beyond what is required in Debian, and what the installer asks for.
 SYSTEM = (
-    "usr-is-merged", "init", "udev", "ifupdown", "isc-dhcp-client", "netbase", "iproute2", "netcat-openbsd", "openssh-server",
-    "busybox", "zstd", "initramfs-tools", "grub-pc-bin", "grub2-common", "tasksel", "chrony", KERNEL,
+    "usr-is-merged", "init", "udev", "ifupdown", "isc-dhcp-client", "netbase", "iproute2", "netcat-openbsd",
+    "openssh-server", "busybox", "zstd", "initramfs-tools", "grub-pc-bin", "grub2-common", "tasksel",
+    "chrony", KERNEL,
 )  # fmt: skip
 #: Packages of the installer, with the modules of its kernel.
 UDEBS = ("base-installer", "bootstrap-base", "pkgsel")
