@@ -48,7 +48,7 @@ class SerialLine:
         self._await(r"Password: ?$")
         self._say(password)
         self._await(r"[#$] ?$")
-        self._say("stty -echo; PS1=; TERM=dumb")
+        self._say("stty -echo; PS1=; TERM=dumb; dmesg -n 1; kill -s RTMIN+21 1")  # systemd is silent here
         self.run("true")
 
     def run(self, command: str) -> tuple[int, str]:

@@ -148,8 +148,8 @@ class ServiceNode:
     def check_services(self, line: SerialLine) -> None:
         """Mounted by NFS, kept by systemd."""
         for folder in ("/install", "/tftpboot"):
-            told = line.must(f"findmnt -no FSTYPE,SOURCE {folder}")
-            if told.split() != ["nfs4", f"{MN_ADDRESS}:{folder}"]:
+            told = line.must(f"findmnt -rno FSTYPE,SOURCE {folder}")
+            if f"nfs4 {MN_ADDRESS}:{folder}" not in told.splitlines():
                 raise UnavailableError(f"{folder} of {SN} is not mounted: {told}")
         line.must(f"test -s /{IMAGE_FOLDER}/kernel")
         command = f"systemctl is-active {' '.join(UNITS)}"
