@@ -61,8 +61,6 @@ class BootTree:
         """
         with self._state.locked():
             state = self._state.load()
-            for node in self._altered(state, [change.name for change in changes]):
-                state.nodes[node] = dict.fromkeys(state.nodes[node], DOUBTFUL)
             touched, problems = self._settle(state, {change.name: change.document for change in changes})
             behind = sorted(set(state.behind) - {change.name for change in changes} | set(problems))
             if touched or (revision, behind) != (state.revision, state.behind):
@@ -125,6 +123,9 @@ class BootTree:
         """Change files and `state` until they fit the documents: whether the state changed, and problems."""
         texts: dict[str, bytes] = {}
         wanted, problems = _render_all(documents, texts, self._render)
+        steady = [node for node, files in wanted.items() if _shares(files, state.nodes.get(node, {}))]
+        for node in self._altered(state, steady):
+            state.nodes[node] = dict.fromkeys(state.nodes[node], DOUBTFUL)
         changed = {node: files for node, files in wanted.items() if state.nodes.get(node, {}) != files}
         problems |= refuse_taken(state, changed)
         if not changed:
@@ -146,6 +147,11 @@ class BootTree:
                 for path in folder.list(place):
                     if path not in owned and mark in (folder.read(path) or b""):
                         folder.remove(path)
+
+
+def _shares(files: Files, old: Files) -> bool:
+    """Whether any file is to stay as it is: only then it matters whether somebody else was there."""
+    return not files.items().isdisjoint(old.items())
 
 
 def _render_all(
