@@ -23,6 +23,8 @@ FIRST_LOOK_S = 0.03
 FAST_LOOK_S = 0.005
 SOON_S = 0.25
 LOOK_S = 0.1
+#: … and one look at ten thousand nodes costs what others need: so many times as long is rested after it.
+REST = 3
 #: Writers' clocks may differ by so much; the last look compares everything anyway.
 CLOCKS_S = 5.0
 #: A job that no supervisor takes within this time has nobody to do it.
@@ -67,7 +69,9 @@ class Follower:
         time.sleep(FIRST_LOOK_S)
         pause, quiet = FAST_LOOK_S, time.monotonic()
         while True:
+            began = time.monotonic()
             info, fresh = self._look()
+            rest = REST * (time.monotonic() - began)
             self._show_all(fresh)
             if fresh:
                 quiet = time.monotonic()
@@ -77,7 +81,7 @@ class Follower:
             if time.monotonic() - quiet > QUIET_S:
                 self._say_what_it_waits_for()
                 quiet = time.monotonic()
-            time.sleep(pause)
+            time.sleep(max(pause, min(rest, LOOK_S)))
             if time.monotonic() - self.started > SOON_S:
                 pause = min(pause * 1.5, LOOK_S)
 
