@@ -282,15 +282,29 @@ def test_a_step_of_a_chain_is_not_taken_twice(box: Box, served: Served) -> None:
     assert "boot,shell" in served.run("gettab node=n01 chain.currchain").stdout
 
 
-def test_a_nodeset_goes_on_as_the_same_job(box: Box, served: Served) -> None:
-    box.signal("sn1", signal.SIGSTOP)
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (f"nodeset {FIRST} boot", f"{FIRST}: boot\n"),
+        (f"makedhcp {FIRST}", f"{FIRST}: ip-address = 10.0.0.1, hardware-address = 02:00:00:00:00:01\n"),
+        (f"makedns {FIRST}", f"Handling {FIRST}.\nmn1: ok\nDNS setup is completed\n"),
+    ],
+)
+def test_what_service_nodes_do_goes_on_as_the_same_job(
+    box: Box, served: Served, command: str, said: str
+) -> None:
+    """The management node's worker stands still, so nothing is done before the server is lost."""
+    box.must("chdef", FIRST, "mac=02:00:00:00:00:01", "ip=10.0.0.1")
+    box.must("chtab", "net=10.0.0.0", "networks.mask=255.0.0.0", "networks.netname=provision")
+    box.must("chdef", "-t", "group", "-o", "service", "setupdhcp=1")
+    box.signal("mn1", signal.SIGSTOP)
     try:
-        process = begin(box, served, f"nodeset {FIRST} boot")
+        process = begin(box, served, command)
         job = newest(box)
         kill_all(served)
     finally:
-        box.signal("sn1", signal.SIGCONT)
-    assert process.communicate(timeout=60) == (f"{FIRST}: boot\n", "")
+        box.signal("mn1", signal.SIGCONT)
+    assert process.communicate(timeout=60) == (said, "")
     assert (process.returncode, newest(box)) == (0, job)
 
 
