@@ -30,8 +30,9 @@ format: venv ## let ruff put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# A file stays in one process: its servers are started once.
 test: packages lint ## everything that CI checks
-	$(BIN)/pytest tests/unit tests/integration $(ARGS)
+	$(BIN)/pytest --numprocesses=auto --dist=loadfile tests/unit tests/integration $(ARGS)
 	$(MAKE) test-e2e
 
 test-unit: venv ## rules and values: no server, seconds
