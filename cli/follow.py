@@ -16,7 +16,7 @@ from core.states import JobState, Outcome
 from db import events, jobs
 from db.engine import Engine, reading
 from db.jobs import JobInfo, NodeResult
-from routing.planning import read_tried
+from routing.planning import SMALL_JOB, read_tried
 
 #: A job of one node takes 40 ms: then looks come fast, later less often.
 FIRST_LOOK_S = 0.03
@@ -81,7 +81,7 @@ class Follower:
             if time.monotonic() - quiet > QUIET_S:
                 self._say_what_it_waits_for()
                 quiet = time.monotonic()
-            time.sleep(max(pause, min(rest, LOOK_S)))
+            time.sleep(pause if info.size <= SMALL_JOB else max(pause, min(rest, LOOK_S)))
             if time.monotonic() - self.started > SOON_S:
                 pause = min(pause * 1.5, LOOK_S)
 
