@@ -122,7 +122,8 @@ class Laboratory:
         enter = self.folder / "enter"
         enter.write_text(ENTER.format(**hosts, programs=Path(sys.executable).parent), encoding="utf-8")
         enter.chmod(0o755)
-        self.must("serval", "up")
+        # It gives up after 30 seconds; on a machine that is busy what it started comes up later.
+        wait_until(lambda: self.run("serval", "up").returncode == 0, lambda: str(self.run("serval", "up")))
         addresses, bmcs = self._numbered("10.20.0"), self._numbered("10.30.0")
         self.must("chdef", "-z", given=definitions(self.netboot, addresses, bmcs))
 

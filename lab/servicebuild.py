@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.errors import UnavailableError
 from lab.image import run
+from lab.laboratory import wait_until
 
 IMAGE = ("-o", "debian12", "-p", "service")
 FOLDER = "root/install/netboot/debian12/x86_64/service"
@@ -28,7 +29,7 @@ def build(folder: Path) -> tuple[Path, str]:
         word.touch(0o600)
         word.write_text(secrets.token_hex(12), encoding="utf-8")
     password = word.read_text(encoding="utf-8")
-    serval(folder, "serval", "up")
+    wait_until(lambda: is_up(folder), lambda: f"serval up in {folder} does not come up")
     try:
         serval(folder, "chtab", "key=system", "passwd.username=root", f"passwd.password={password}")
         for command in ("genimage", "packimage"):
@@ -43,6 +44,15 @@ def build(folder: Path) -> tuple[Path, str]:
         if found := [str(file.relative_to(tree)) for file in holding(tree, known)]:
             raise UnavailableError(f"secrets of the management node are in the image: {', '.join(found)}")
     return place, password
+
+
+def is_up(folder: Path) -> bool:
+    """Whether `serval up` says so; it gives up early on a machine that is busy, and may be asked again."""
+    try:
+        serval(folder, "serval", "up")
+    except UnavailableError:
+        return False
+    return True
 
 
 def serval(folder: Path, *words: str) -> None:
