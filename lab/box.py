@@ -176,8 +176,12 @@ class Box:
             self.must("chdef", "-t", "group", "-o", group, f"servicenode={','.join(pool)}")
 
     def up(self) -> None:
-        """Start what of Redis and the workers does not run."""
-        self.must("serval", "up", *(word for name in self.sns for word in ("--sn", name)))
+        """Start what of Redis and the workers does not run; when they do not come up, nothing is left."""
+        try:
+            self.must("serval", "up", *(word for name in self.sns for word in ("--sn", name)))
+        except UnavailableError:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End everything; what was killed or stopped before does not matter."""

@@ -16,7 +16,7 @@ from lab.box import Box
 def box(tmp_path: Path) -> Iterator[Box]:
     """A management node alone."""
     made = Box(tmp_path / "box", 0, sns=())
-    made.must("serval", "up")
+    made.up()
     yield made
     made.run("serval", "down")
 

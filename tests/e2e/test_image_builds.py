@@ -20,7 +20,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
     lists = folder(made).parents[3] / "custom/netboot/debian"
     lists.mkdir(parents=True)
     (lists / "compute.pkglist").write_text("linux-image-cloud-amd64\n")
-    made.must("serval", "up")
+    made.up()
     yield made
     made.run("serval", "down")
 

@@ -21,7 +21,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
     folder(made).mkdir(parents=True)
     for name in ("kernel", "initrd-stateless.gz", "rootimg.sfs"):
         (folder(made) / name).write_bytes(os.urandom(10_000))
-    made.must("serval", "up")
+    made.up()
     yield made
     made.run("serval", "down")
 
