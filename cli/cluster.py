@@ -23,7 +23,7 @@ from drivers import leases
 from drivers.services import redis
 from tasks import keeper
 
-READY_S = 30.0
+READY_S = 60.0
 STOP_S = 20.0
 #: A newcomer is trusted with work after so many beats (routing/liveness.py).
 BEATS = 4

@@ -185,7 +185,7 @@ class Rig:
                     seen.add(name)
             return wanted <= seen
 
-        self.until(all_beat, f"no sign of life from {wanted - seen}", 30)
+        self.until(all_beat, f"no sign of life from {wanted - seen}", 60)
 
     # -- harm --------------------------------------------------------------------------------------
 
