@@ -24,7 +24,7 @@ KERNEL = "linux-image-cloud-amd64"
 SYSTEM = (
     "usr-is-merged", "init", "udev", "ifupdown", "isc-dhcp-client", "netbase", "iproute2", "netcat-openbsd",
     "openssh-server", "busybox", "zstd", "initramfs-tools", "grub-pc-bin", "grub2-common", "tasksel",
-    "chrony", KERNEL,
+    "chrony", "libtext-iconv-perl", "libtext-wrapi18n-perl", "liblocale-gettext-perl", "apt-utils", KERNEL,
 )  # fmt: skip
 #: Packages of the installer, with the modules of its kernel.
 UDEBS = ("base-installer", "bootstrap-base", "pkgsel")
