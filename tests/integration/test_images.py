@@ -37,7 +37,7 @@ NAME = "debian12-x86_64-netboot-compute"
 CRYPTED = "$6$abcdefgh$" + "x" * 86
 LISTS = {
     "compute.pkglist": "linux-image-cloud-amd64\n#INCLUDE:more.$IMG_ARCH#\n#NEW_INSTALL_LIST#\n-nano,--less",
-    "more.x86_64": "less\n",
+    "more.x86_64": "less,jq\n",
     "compute.exlist": "./usr/share/doc*\n+./usr/share/doc/bash/copyright\n./boot/*\n./var/cache/*\n",
 }
 
@@ -185,6 +185,17 @@ def test_a_build_that_fails_leaves_the_old_image_in_service(built: Builder) -> N
     assert "127.0.0.1" in build_log(built.home, order.job).read_text()
     assert (built.folder / "rootimg").stat().st_ino == before
     assert ".build" not in visible(built.folder)
+
+
+@pytest.mark.slow
+def test_a_changed_list_uses_the_tree_again(built: Builder) -> None:
+    """What came with a package goes with it, and nothing else."""
+    before = set(Shelf(built.folder).record().packages)
+    (built.lists / "more.x86_64").write_text("less,tree\n")
+    order = built.order()
+    genimage(order)
+    assert "2 % copy of the tree in service" in built.steps(order)
+    assert before ^ set(Shelf(built.folder).record().packages) == {"jq", "libjq1", "libonig5", "tree"}
 
 
 @pytest.mark.parametrize(
