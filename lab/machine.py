@@ -141,7 +141,8 @@ class Machine:
         if not self.gigabytes:
             return []
         drive = f"if=none,id=disk,format=raw,cache=unsafe,file={self.disk}"
-        return ["-drive", drive, "-device", "virtio-blk-pci,drive=disk,bootindex=1"]
+        # GRUB writes to a screen, and hangs where there is none.
+        return ["-drive", drive, "-device", "virtio-blk-pci,drive=disk,bootindex=1", "-device", "VGA"]
 
     def _rom(self) -> str:
         """UEFI boots without the card's iPXE, so that the loaders which the service nodes serve are used."""
