@@ -233,7 +233,9 @@ def everything(site: ImageSite) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", gzip.compress(b"x" * 100, mtime=0), b"\x1f\x8b\x08\0broken"])
+@pytest.mark.parametrize(
+    "content", [b"", b"no archive", gzip.compress(b"x" * 100, mtime=0), b"\x1f\x8b\x08\0broken"]
+)
 def test_what_is_no_archive(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.tgz").write_bytes(content)
     with pytest.raises(RequestError, match=r"is no (whole )?bundle"):
