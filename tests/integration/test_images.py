@@ -10,8 +10,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty
 
 import pytest
+from qemu_rig import booted
 from sqlalchemy import insert
 
 from core.errors import DefinitionError, RequestError, ServalError
@@ -35,6 +37,8 @@ from routing.syncing import Order
 
 NAME = "debian12-x86_64-netboot-compute"
 CRYPTED = "$6$abcdefgh$" + "x" * 86
+#: For a machine with two cores that many tests share.
+BOOT_S = 300
 LISTS = {
     "compute.pkglist": "linux-image-cloud-amd64\n#INCLUDE:more.$IMG_ARCH#\n#NEW_INSTALL_LIST#\n-nano,--less",
     "more.x86_64": "less,jq\n",
@@ -170,6 +174,18 @@ def test_packing(built: Builder, method: str, compression: str, name: str) -> No
     assert not {"usr/share/doc/bash/changelog.Debian.gz", "boot/initrd-stateless.gz"} & paths
     shadow = (built.folder / "rootimg/etc/shadow").read_text().splitlines()
     assert f"root:{CRYPTED}:" in next(line for line in shadow if line.startswith("root:"))
+
+
+@pytest.mark.slow
+def test_a_node_boots_what_was_packed_last(built: Builder, tmp_path: Path) -> None:
+    if not Shelf(built.folder).record().file:
+        packimage(built.order(method="squashfs", compression="zstd"))
+    console = tmp_path / "console"
+    with booted(built.folder, Shelf(built.folder).record().file, console) as heard:
+        try:
+            assert heard.get(timeout=BOOT_S) == "installstatus booted"
+        except Empty:
+            pytest.fail(console.read_text(errors="replace")[-2000:])
 
 
 @pytest.mark.slow
