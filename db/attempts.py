@@ -144,6 +144,7 @@ def write(connection: Connection, held: Claimed, report: Report, now: float) -> 
     """Write a report: outcomes and hops, then the `issued` marks; what came too late becomes an event."""
     if held.id not in beat(connection, [held.id]):
         _late(connection, held, report.finals, now, "its attempt was given up")
+        _unsent(connection, held, report.hops, now)
         return Written(alive=False)
     _write_finals(connection, held, report.finals, now)
     _write_hops(connection, held, report.hops)
@@ -194,6 +195,17 @@ def _late(connection: Connection, held: Claimed, finals: Sequence[Final], now: f
         by_answer.setdefault(f"{final.outcome}: {final.text}", []).append(final.node)
     for answer, nodes in by_answer.items():
         message = f"late answer from {held.sn} ({answer}); {why}"
+        events.record(connection, held.job, now, "late", message, sn=held.sn, nodes=nodes, attempt=held.id)
+
+
+def _unsent(connection: Connection, held: Claimed, hops: Sequence[Hop], now: float) -> None:
+    """Nodes of a given up attempt to which nothing was sent: they may be `unknown` all the same."""
+    by_text: dict[str, list[str]] = {}
+    for hop in hops:
+        if not hop.sent:
+            by_text.setdefault(hop.text, []).append(hop.node)
+    for text, nodes in by_text.items():
+        message = f"late word from {held.sn}: nothing was sent ({text})"
         events.record(connection, held.job, now, "late", message, sn=held.sn, nodes=nodes, attempt=held.id)
 
 

@@ -162,6 +162,22 @@ def test_why_shows_late_answers_and_several_jobs(shell: Shell, stage: JobStage, 
     assert {one["node"] for one in steps} == {"n2"}
 
 
+def test_why_shows_that_an_unknown_node_was_sent_nothing(shell: Shell, stage: JobStage) -> None:
+    """sn1 could not hear whether its mark was durable, so it sent nothing; it is, so the node is unknown."""
+    job = ask(shell, "rpower n1 reset")
+    first = stage.claim("sn1")
+    stage.report(first, n1="reset")
+    stage.live.discard("sn1")
+    stage.turn(6)
+    stage.report(first, Hop("n1", "sn1 could not confirm the mark", "Unsent", sent=False))
+    told = shell.ok("serval why n1")
+    assert "unknown" in told
+    assert "late word from sn1: nothing was sent (sn1 could not confirm the mark)" in told
+    with stage.running(lambda _sn, node: Final(node, Outcome.OK, "reset")):
+        answer = shell.run(f"serval retry {job} --unknown")
+    assert answer.err.startswith("n1: late word from sn1: nothing was sent")
+
+
 def test_why_knows_a_node_that_was_removed(shell: Shell, lost: str) -> None:
     shell.ok("rmdef n5")
     assert f"n5 in job {lost}" in shell.ok("serval why n5")
