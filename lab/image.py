@@ -143,6 +143,17 @@ def _needs(needs: dict[str, list[str]], module: str) -> Iterator[str]:
     yield from needs[module]
 
 
+def debian_mirror() -> str:
+    """The address of the mirror that apt knows here for SUITE. Raises UnavailableError when it knows none."""
+    told = run(
+        "apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Created-By: Packages"
+    )
+    sites = [words[0] for line in told.splitlines() if (words := line.split())[1:] == [SUITE, "main"]]
+    if not sites:
+        raise UnavailableError(f"apt knows no mirror of Debian {SUITE}")
+    return sites[0].rstrip("/")
+
+
 def run(*command: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
     """What a program that has to succeed wrote. Raises UnavailableError with its last words."""
     try:

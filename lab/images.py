@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import UnavailableError
+from lab.image import SUITE
 from lab.laboratory import PROV, Laboratory, wait_until
 from lab.stages import Stages
 from lab.tables import MN, SNS
@@ -85,7 +86,7 @@ def genimage(lab: Laboratory, url: str) -> None:
     wanted = f"linux-image-cloud-amd64\n#INCLUDE:{SHIPPED / 'base.pkglist'}#\n"
     (lists / "compute.pkglist").write_text(wanted, encoding="utf-8")
     shutil.copy(HERE / "compute.postinstall", lists)
-    sources = f"{url}/debian bookworm main,{url}/debian-security bookworm-security main"
+    sources = f"{url} {SUITE} main"
     attributes = ("osvers=debian12", "osarch=x86_64", "profile=compute", f"addkcmdline={ARGUMENTS}")
     for name, method in ((NETBOOT, "netboot"), (STATELITE, "statelite")):
         lab.must(

@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 
-from core.errors import UnavailableError
-from lab.image import HERE, SUITE, cached, run
+from lab.image import HERE, SUITE, cached, debian_mirror, run
 
 #: Where kernel and initrd of the installer come from, and the kernel that is installed.
 NETBOOT = "debian-installer-12-netboot-amd64"
@@ -113,16 +112,11 @@ def fetch_system(scratch: Path, pool: Path) -> None:
 
 def fetch_udebs(scratch: Path, pool: Path, kernel: str) -> None:
     """Debian's packages of the installer, which apt does not list by itself, into the pool."""
-    told = run(
-        "apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Created-By: Packages"
-    )
-    sites = [words[0] for line in told.splitlines() if (words := line.split())[1:] == [SUITE, "main"]]
-    if not sites:
-        raise UnavailableError(f"apt knows no mirror of Debian {SUITE}")
     folder = scratch / "udebs"
     words = apt(folder, pool)
     (folder / "sources.list").write_text(
-        f"deb [arch=amd64 signed-by={KEYRING}] {sites[0]} {SUITE} main/debian-installer\n", encoding="utf-8"
+        f"deb [arch=amd64 signed-by={KEYRING}] {debian_mirror()} {SUITE} main/debian-installer\n",
+        encoding="utf-8",
     )
     for option in ("State::lists", "Etc::sourceparts"):
         words += ["-o", f"Dir::{option}={folder / option}"]

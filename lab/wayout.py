@@ -16,23 +16,24 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from core.errors import UnavailableError
+from lab.image import debian_mirror
 from lab.namespaces import Namespaces
 
-UPSTREAM = "http://deb.debian.org"
 HERE = "127.0.0.1"
 CLONE_NEWNET = 0x40000000
 TIMEOUT_S = 60
 
 
 class Relay(BaseHTTPRequestHandler):
-    """Passes GET on to the mirror."""
+    """Passes GET on to the mirror that apt knows on this machine."""
 
     protocol_version = "HTTP/1.1"
+    upstream = ""
 
     def do_GET(self) -> None:
         """Answer with what the mirror answers."""
         try:
-            answer = urllib.request.urlopen(UPSTREAM + self.path, timeout=TIMEOUT_S)
+            answer = urllib.request.urlopen(self.upstream + self.path, timeout=TIMEOUT_S)
         except urllib.error.HTTPError as error:
             self.send_error(error.code)
             return
@@ -52,8 +53,9 @@ class Relay(BaseHTTPRequestHandler):
 @contextmanager
 def mirror(spaces: Namespaces, host: str) -> Iterator[str]:
     """The mirror's address for programs of this host, while the context lasts."""
+    passes_on = type("PassesOn", (Relay,), {"upstream": debian_mirror()})
     with inside(spaces, host):
-        server = ThreadingHTTPServer((HERE, 0), Relay)
+        server = ThreadingHTTPServer((HERE, 0), passes_on)
     with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://{HERE}:{server.server_port}"
