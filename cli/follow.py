@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from cli.context import Context
+from cli.objects import printable
 from core.errors import UnavailableError
 from core.fold import fold, unfold
 from core.states import JobState, Outcome
@@ -151,7 +152,7 @@ class Follower:
         for sn in dict.fromkeys(one.sn for one in found):
             mine = [one for one in found if one.sn == sn]
             nodes = fold(name for one in mine for name in unfold(one.nodes))
-            self.context.complain(f"{mine[0].message} ({nodes})")
+            self.context.complain(printable(f"{mine[0].message} ({nodes})"))
 
     def _check_taken(self, info: JobInfo) -> None:
         """A job without a supervisor is cancelled: it must not start whenever one appears."""
@@ -197,15 +198,16 @@ def over(info: JobInfo) -> bool:
 def ok_line(result: NodeResult, verbose: bool) -> str:
     """`n1: on`; verbose `n1: [sn2]: on (sn1: BMC silent)`."""
     if not verbose:
-        return f"{result.node}: {result.text}"
+        return f"{result.node}: {printable(result.text)}"
     hops = "; ".join(str(one) for one in read_tried(result.tried))
-    return f"{result.node}: [{result.sn}]: {result.text}" + (f" (after {hops})" if hops else "")
+    told = f"{result.node}: [{result.sn}]: {result.text}" + (f" (after {hops})" if hops else "")
+    return printable(told)
 
 
 def error_line(result: NodeResult) -> str:
     """`n1: [sn1]: Error: …` as xCAT prints it; an outcome that is not an error of the node is named."""
     named = "" if result.outcome in (Outcome.ERROR, Outcome.UNREACHED) else f"{result.outcome}: "
-    return f"{result.node}: [{result.sn or 'mn1'}]: Error: {named}{result.text}"
+    return printable(f"{result.node}: [{result.sn or 'mn1'}]: Error: {named}{result.text}")
 
 
 def as_json(job: int, result: NodeResult) -> str:

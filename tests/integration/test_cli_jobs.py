@@ -178,6 +178,12 @@ def test_why_shows_that_an_unknown_node_was_sent_nothing(shell: Shell, stage: Jo
     assert answer.err.startswith("n1: late word from sn1: nothing was sent")
 
 
+def test_what_a_service_node_says_cannot_pose_as_another_line(shell: Shell, stage: JobStage) -> None:
+    with stage.running(lambda _sn, node: Final(node, Outcome.OK, "on\nn2: off\x1b[2J")):
+        said = shell.run("rpower n1 stat")
+    assert said.out == "n1: on\\nn2: off\\x1b[2J\n"
+
+
 def test_why_knows_a_node_that_was_removed(shell: Shell, lost: str) -> None:
     shell.ok("rmdef n5")
     assert f"n5 in job {lost}" in shell.ok("serval why n5")
