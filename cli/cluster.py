@@ -46,10 +46,13 @@ def up(argv: list[str], ctx: Context) -> int:
         write_private(home.run / "redis.pid", str(found.pid))
         ctx.say(f"redis: port {found.port}")
     names = [(home.name, "mn" if is_mn else "sn"), *((name, "sn") for name in options.sn)]
-    for name, role in names:
-        start_worker(ctx, home, name, role)
+    # The management node last: it must not look for service nodes that still start, and give up their work.
+    for name in options.sn:
+        start_worker(ctx, home, name, "sn")
     start_server(ctx, home)
-    wait_for_leases(home, [name for name, _ in names])
+    wait_for_leases(home, options.sn, beats=1)
+    start_worker(ctx, home, *names[0])
+    wait_for_leases(home, [name for name, _ in names], BEATS)
     for name, role in names:
         ctx.say(f"{name}: {role} is up")
     return 0
@@ -169,8 +172,8 @@ def start(words: list[str], env: Mapping[str, str], home: Home, log_name: str) -
         )
 
 
-def wait_for_leases(home: Home, names: list[str]) -> None:
-    """Return when every worker beats; raises UnavailableError when one ends or does not come."""
+def wait_for_leases(home: Home, names: list[str], beats: int) -> None:
+    """Return when every worker has beaten so often; raises UnavailableError when one ends or stays away."""
     client = leases.connect(broker(home))
     deadline = time.monotonic() + READY_S
     first: dict[str, int] = {}
@@ -180,7 +183,7 @@ def wait_for_leases(home: Home, names: list[str]) -> None:
         for name in names:
             lease = found.get(name)
             # By boot: the lease of a worker that was killed is still there.
-            if lease is None or lease.beat < first.setdefault(lease.boot, lease.beat) + BEATS:
+            if lease is None or lease.beat < first.setdefault(lease.boot, lease.beat) + beats:
                 missing.append(name)
             if not is_worker(read_pid(home.run / f"worker-{name}.pid")):
                 raise UnavailableError(f"the worker of {name} ended at once: {last_line(home, name)}")

@@ -8,6 +8,8 @@ from core.states import Outcome
 
 NODES = 400
 LATENCY_S = 0.1
+#: More than service nodes take in hand at once: two children each, and one batch that waits.
+JOBS = 6
 
 
 def test_ctrl_c_leaves_the_job_alone(rig: Rig) -> None:
@@ -55,12 +57,14 @@ def test_a_closed_pipe_ends_the_command_and_not_the_job(rig: Rig) -> None:
 
 
 def test_the_cluster_is_stopped_and_started(rig: Rig) -> None:
-    """`serval down` and `serval up` in the middle of a job: it goes on to its end."""
-    rig.box.control.faults("all", latency=LATENCY_S)
-    asked = rig.ask(rig.some(rig.box.bmcs), "reset")
-    rig.until(lambda: len(rig.results(asked.job)) >= 20, "the job does not begin")
+    """`serval down` and `serval up` with work in hand and work that waits: everything goes on to its end."""
+    rig.box.control.faults("all", latency=0.3)
+    nodes = rig.some(rig.box.bmcs)
+    jobs = [rig.ask(nodes[turn::JOBS], "reset") for turn in range(JOBS)]
     rig.box.must("serval", "down")
+    assert any(state != "done" for asked in jobs for state, _ in rig.states(asked.job).values())
     rig.box.up()
-    asked.wait()
-    settled(rig, asked, lost=rig.box.sns)
-    assert set(counts(rig, asked)) == {Outcome.OK}
+    for asked in jobs:
+        asked.wait()
+    settled(rig, *jobs, lost=rig.box.sns)
+    assert [counts(rig, asked) for asked in jobs] == [{Outcome.OK: len(nodes) // JOBS}] * JOBS
