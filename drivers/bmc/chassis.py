@@ -29,6 +29,8 @@ ADMINISTRATOR, OPERATOR = 4, 3
 BUSY = 0xC0
 #: Set Session Privilege refuses the level with these.
 LEVEL_REFUSED = frozenset({0x80, 0x81})
+#: A command that needs a higher level than the session has.
+LEVEL_TOO_LOW = 0xD4
 
 #: The BMC took the command and cannot say what became of it.
 DOUBTFUL = frozenset({0xC3, 0xCE})
@@ -94,6 +96,8 @@ class Order(Protocol):
     read: Request
     #: Whether IPMI has such a command; when not, nothing is asked and `judge` is never called.
     offered: bool
+    #: Whether the user level, at which every session begins (section 22.18), is enough for all of it.
+    at_user_level: bool
 
     def judge(self, data: bytes) -> Done | Plan | None:
         """What the answer means; None when it is too short to mean anything."""
@@ -107,6 +111,8 @@ class PowerOrder:
     def __init__(self, action: Action) -> None:
         self._action = action
         self.offered = action not in (Action.SUSPEND, Action.WAKE)
+        # Get Chassis Status is for users, Chassis Control for operators (appendix G).
+        self.at_user_level = action is Action.STAT
 
     def judge(self, data: bytes) -> Done | Plan | None:
         """Bit 0 of the first byte is the power state (section 28.2)."""
@@ -125,6 +131,7 @@ class BootOrder:
 
     read = READ_BOOT
     offered = True
+    at_user_level = False
 
     def __init__(self, request: BootRequest) -> None:
         self._request = request

@@ -15,6 +15,7 @@ from drivers.bmc.chassis import (
     ADMINISTRATOR,
     BUSY,
     LEVEL_REFUSED,
+    LEVEL_TOO_LOW,
     OPERATOR,
     READ_BOOT,
     READ_STATUS,
@@ -63,11 +64,11 @@ class Session:
     """
 
     __slots__ = (
-        "_answered", "_backoff", "_handshake", "_heard", "_message", "_offers_2_0", "_order", "_pace",
-        "_parked", "_permitted", "_plan", "_probed", "_replies", "_restarts", "_resume", "_rq_seq",
-        "_seal", "_sent_at", "_sequence", "_setback", "_step", "_then", "_timing", "_tries", "_want",
-        "asking", "changing", "counted_slow", "due", "node", "owner", "queued", "reply", "sent", "sid",
-        "slow", "sockaddr", "socket",
+        "_answered", "_at_user_level", "_backoff", "_handshake", "_heard", "_message", "_offers_2_0",
+        "_order", "_pace", "_parked", "_permitted", "_plan", "_probed", "_replies", "_restarts",
+        "_resume", "_rq_seq", "_seal", "_sent_at", "_sequence", "_setback", "_step", "_then", "_timing",
+        "_tries", "_want", "asking", "changing", "counted_slow", "due", "node", "owner", "queued",
+        "reply", "sent", "sid", "slow", "sockaddr", "socket",
     )  # fmt: skip
 
     def __init__(
@@ -92,6 +93,7 @@ class Session:
         self._replies = Replies(target)
         self._handshake: Handshake | None = Handshake(target, self.sid, self._replies)
         self._order, self._timing, self._pace = order, timing, pace
+        self._at_user_level = order.at_user_level
         self._seal: wire.Seal | None = None
         self._plan: Plan | None = None
         self._step = 0
@@ -242,7 +244,7 @@ class Session:
         if isinstance(result, wire.Seal):
             self._progress(now)
             self._seal = result
-            return self._request(privilege_request(handshake.privilege), self._got_privilege, now)
+            return self._ready(now) if self._at_user_level else self._raise_level(handshake, now)
         if isinstance(result, Reply):
             return self._end(result)
         return self._set_back(result.reply, self._restart, now)
@@ -287,11 +289,14 @@ class Session:
 
     # -- the conversation --------------------------------------------------------------------------
 
+    def _raise_level(self, handshake: Handshake, now: float) -> bytes | None:
+        return self._request(privilege_request(handshake.privilege), self._got_privilege, now)
+
     def _got_privilege(self, code: int, data: bytes, now: float) -> bytes | None:
         handshake = self._handshake
         if handshake is not None and code in LEVEL_REFUSED and handshake.privilege == ADMINISTRATOR:
             handshake.privilege = OPERATOR
-            return self._request(privilege_request(OPERATOR), self._got_privilege, now)
+            return self._raise_level(handshake, now)
         if code:
             return self._end(
                 self._replies.refused(f"{meaning(code)} while requesting the operator privilege")
@@ -304,6 +309,10 @@ class Session:
         return self._advance(now) if self._permitted else self._park(now)
 
     def _got_state(self, code: int, data: bytes, now: float) -> bytes | None:
+        if code == LEVEL_TOO_LOW and self._at_user_level and self._handshake is not None:
+            # Against the specification, and easily mended.
+            self._at_user_level = False
+            return self._raise_level(self._handshake, now)
         judged = self._order.judge(data) if code == 0 else None
         if judged is None:
             return self._end(self._replies.refused(meaning(code) if code else "the answer is too short"))
