@@ -38,6 +38,7 @@ MOST_BYTES = 1 << 20
 #: Architecture, dracut's modules in one line each, and what is mounted, behind an empty line.
 LOOK = (
     "uname -m; command -v tar >/dev/null || echo no-tar; command -v dracut >/dev/null || echo no-dracut; "
+    "for file in /boot/vmlinuz-* /lib/modules/*/vmlinuz; do test -f $file && echo kernel; done; "
     "ls /usr/lib/dracut/modules.d; echo; cat /proc/mounts"
 )
 #: dracut's modules that booting over the network needs → their package.
@@ -63,6 +64,7 @@ class Seen:
 
     arch: str
     lacks: tuple[str, ...]
+    has_kernel: bool
     mounts: str
 
 
@@ -134,7 +136,7 @@ def look(client: paramiko.SSHClient) -> Seen:
     lacks = [word for word in ("tar", "dracut") if f"no-{word}" in lines]
     there = {line[2:] for line in lines if line[:2].isdigit()}
     lacks += [package for module, package in MODULES.items() if module not in there]
-    return Seen(arch, tuple(dict.fromkeys(lacks)), mounts)
+    return Seen(arch, tuple(dict.fromkeys(lacks)), "kernel" in lines, mounts)
 
 
 def refuse_unfit(seen: Seen, recipe: Recipe) -> None:
@@ -143,6 +145,11 @@ def refuse_unfit(seen: Seen, recipe: Recipe) -> None:
         raise RequestError(f"the node is {seen.arch[:80]!r}, and osimage {recipe.name} {recipe.kind.osarch}")
     if seen.lacks:
         raise RequestError(f"the node lacks what its RAM disk is made with: install {', '.join(seen.lacks)}")
+    if not seen.has_kernel:
+        raise RequestError(
+            "the node has no kernel, neither in /boot nor in /lib/modules: if its image was packed without "
+            "one, take './boot/*' out of its exlist, pack it and boot the node again"
+        )
 
 
 def transfer(client: paramiko.SSHClient, patterns: Sequence[str], root: Path, jail: Jail) -> None:

@@ -116,7 +116,7 @@ class Debian:
     def initrd(self, jail: Jail, recipe: Recipe, root: Path) -> tuple[Path, Path]:
         """Kernel and RAM disk, below the root."""
         release = dracut.release(root, recipe.kernel)
-        return root / f"boot/vmlinuz-{release}", dracut.build(jail, recipe, root, release)
+        return dracut.kernel_file(root, release), dracut.build(jail, recipe, root, release)
 
     def installed(self, root: Path) -> dict[str, str]:
         """Every package of the image with its version."""

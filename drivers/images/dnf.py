@@ -100,11 +100,7 @@ class Dnf:
     def initrd(self, jail: Jail, recipe: Recipe, root: Path) -> tuple[Path, Path]:
         """Kernel and RAM disk, below the root."""
         release = dracut.release(root, recipe.kernel)
-        kernels = (root / f"boot/vmlinuz-{release}", root / f"lib/modules/{release}/vmlinuz")
-        kernel = next((file for file in kernels if file.is_file()), None)
-        if kernel is None:
-            raise DefinitionError(f"the image has modules of {release}, but no such kernel")
-        return kernel, dracut.build(jail, recipe, root, release)
+        return dracut.kernel_file(root, release), dracut.build(jail, recipe, root, release)
 
     def installed(self, root: Path) -> dict[str, str]:
         """Every package of the image with its version."""

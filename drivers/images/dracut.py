@@ -49,6 +49,15 @@ def release(root: Path, wanted: str) -> str:
     return wanted or found[-1]
 
 
+def kernel_file(root: Path, kernel: str) -> Path:
+    """The kernel of a release, below the root. Raises DefinitionError."""
+    files = (root / f"boot/vmlinuz-{kernel}", root / f"lib/modules/{kernel}/vmlinuz")
+    found = next((file for file in files if file.is_file()), None)
+    if found is None:
+        raise DefinitionError(f"the image has modules of {kernel}, but no such kernel")
+    return found
+
+
 def by_version(name: str) -> list[tuple[int, str]]:
     """A key that sorts 6.1.10 behind 6.1.9."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"[.+-]", name)]

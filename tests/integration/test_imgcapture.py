@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from imagesite import NAME, ImageSite, image_site, sqlite_env
 
-from core.errors import RequestError, UnavailableError
+from core.errors import DefinitionError, RequestError, UnavailableError
 from core.images.sources import Kind
 from drivers.images.capture import capture
 from drivers.images.jail import Cancelled, Jail
@@ -201,6 +201,13 @@ def test_what_cannot_be_captured_is_said_and_leaves_nothing(node: Node, tmp_path
     with pytest.raises(RequestError, match=r"install dracut-live$"):
         captured(node, folder)
     (node.root / "usr/lib/dracut/modules.d/90livenet").mkdir()
+    (node.root / "boot/vmlinuz-6.1-x").rename(node.root / "boot/other")
+    with pytest.raises(RequestError, match="the node has no kernel"):
+        captured(node, folder)
+    (node.root / "boot/vmlinuz-6.0-x").touch()
+    with pytest.raises(DefinitionError, match=r"has modules of 6\.1-x, but no such kernel"):
+        captured(node, folder)
+    (node.root / "boot/other").rename(node.root / "boot/vmlinuz-6.1-x")
     with pytest.raises(Cancelled):
         captured(node, folder, stop=True)
     (node.root / "etc/ssh").symlink_to("/etc/ssh")
