@@ -83,13 +83,17 @@ class Machine:
     def on(self) -> None:
         """Switch it on; raises UnavailableError when QEMU does not start."""
         if not self.pid():
-            if self.gigabytes and not self.disk.exists():
-                self.disk.touch()
-                os.truncate(self.disk, self.gigabytes << 30)
-            if self.firmware == "uefi":
-                # What it remembers of another start may hang it.
-                shutil.copy(UEFI / "OVMF_VARS_4M.fd", self.folder / "vars")
+            self.prepare()
             start(self.command())
+
+    def prepare(self) -> None:
+        """Make what it is started with: its disk, once."""
+        if self.gigabytes and not self.disk.exists():
+            self.disk.touch()
+            os.truncate(self.disk, self.gigabytes << 30)
+        if self.firmware == "uefi":
+            # What it remembers of another start may hang it.
+            shutil.copy(UEFI / "OVMF_VARS_4M.fd", self.folder / "vars")
 
     def off(self) -> None:
         """Switch it off, as by pulling the plug."""

@@ -5,9 +5,9 @@
     sn1       .11     a QEMU machine that boots the service image from mn1
     cn1's BMC .101    ipmi_sim
 
-The image is nobody's: it comes up with its worker off. It is configured by hand, on its serial console; then
-its worker joins, mounts the management node's folders over NFS, keeps its daemons by systemd, and is given
-work.
+The image is nobody's: it comes up with its worker off. It is configured by hand, on its serial console, on a
+small disk of its own; then its worker joins, mounts the management node's folders over NFS, keeps its daemons
+by systemd, and is given work. At last its power fails, and it joins again without anybody's help.
 """
 
 import json
@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from core.errors import UnavailableError
 from lab import ipmisim
@@ -98,6 +99,7 @@ class ServiceNode:
         """nodeset, and the power button; returns when it asks who is there."""
         self.lab.must("nodeset", SN, f"osimage={OSIMAGE}")
         self.machine.save()
+        self.machine.prepare()
         done = subprocess.run(
             self.lab.spaces.inside(SWITCHES, *self.machine.command()),
             capture_output=True, text=True, check=False,
@@ -124,26 +126,38 @@ class ServiceNode:
             raise UnavailableError("the worker runs without a configuration")
 
     def configure(self, line: SerialLine) -> None:
-        """What an administrator does by hand: serval.toml, and the unit on."""
+        """What an administrator does by hand: a disk for what it keeps, serval.toml there, the unit on."""
+        line.must("mkfs.ext4 -q -L serval /dev/vda && udevadm settle")
+        line.must("systemctl start var-lib-serval.mount && chmod 700 /var/lib/serval")
         (url,) = self.lab.must("serval", "db", "grant", SN)
         settings = {"name": SN, "mn": MN, "server": MN_SERVER, "database": url}
         settings["broker"] = self.lab.stores.broker
         text = "".join(f'{key} = "{value}"\n' for key, value in settings.items())
-        line.write("/etc/serval/serval.toml", text)
-        line.must("systemctl enable --now serval-worker")
+        line.write("/var/lib/serval/serval.toml", text)
+        line.must("sync; systemctl start serval-worker")
 
     def joined(self) -> dict[str, str]:
         """Wait until it lives and its services have been set up; service → state."""
         found: dict[str, str] = {}
 
         def live() -> bool:
-            lines = self.lab.run("serval", "sn", "--json").stdout.splitlines()
-            members = {one["name"]: one for one in map(json.loads, lines)}
-            found.update({one["service"]: one["state"] for one in members.get(SN, {}).get("services", [])})
-            return members.get(SN, {}).get("state") == "live" and bool(found)
+            told = self._told()
+            found.update({one["service"]: one["state"] for one in told.get("services", [])})
+            return told.get("state") == "live" and bool(found)
 
         self._until(live, lambda: self.lab.run("serval", "sn").stdout)
         return found
+
+    def fail(self) -> None:
+        """Its power fails and comes back; returns when the management node has missed it."""
+        self.machine.reset()
+        self._until(lambda: self._told().get("state") != "live", lambda: f"{SN} was reset, and is live")
+
+    def _told(self) -> dict[str, Any]:
+        """What `serval sn` tells of it."""
+        lines = self.lab.run("serval", "sn", "--json").stdout.splitlines()
+        members: dict[str, dict[str, Any]] = {one["name"]: one for one in map(json.loads, lines)}
+        return members.get(SN, {})
 
     def check_services(self, line: SerialLine) -> None:
         """Mounted by NFS, kept by systemd."""
@@ -191,7 +205,8 @@ def service_node(folder: str, stages: Stages, *, keep: bool = False) -> None:
     with namespaces(run) as spaces:
         how = accelerator(image)
         lab = Laboratory(spaces, image, how)
-        node = ServiceNode(lab, password, Machine(SN, run / SN, mac_of(200), SN, how, megabytes=MEGABYTES))
+        machine = Machine(SN, run / SN, mac_of(200), SN, how, megabytes=MEGABYTES, gigabytes=1)
+        node = ServiceNode(lab, password, machine)
         try:
             story(node, stages)
         finally:
@@ -220,3 +235,8 @@ def story(node: ServiceNode, stages: Stages) -> None:
             node.check_services(line)
         with stages.stage(f"rpower {NODE} stat, done by {SN}"):
             node.work()
+    with stages.stage(f"{SN} lost its power, booted, and joined again by itself"):
+        node.fail()
+        node.joined()
+    with stages.stage(f"rpower {NODE} stat, done by {SN} again"):
+        node.work()

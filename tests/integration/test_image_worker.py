@@ -63,7 +63,10 @@ def test_what_a_service_image_gets(site: ImageSite, tmp_path: Path) -> None:
     assert (made.worker.release, made.worker.python) == (RELEASE, "3.11")
     assert any(pin.startswith("celery==") for pin in made.worker.pins)
     unit = made.files["etc/systemd/system/serval-worker.service"]
-    assert "ConditionPathExists=/etc/serval/serval.toml" in unit
+    assert "ConditionPathExists=|/etc/serval/serval.toml" in unit
+    rule = made.files["etc/udev/rules.d/90-serval.rules"]
+    assert '"var-lib-serval.mount serval-worker.service"' in rule
+    assert "etc/systemd/system/var-lib-serval.mount" in made.files
     with pytest.raises(DefinitionError, match=r"ubuntu22.04 has Python 3.10, and Serval's worker needs 3.11"):
         service_recipe(site, "ubuntu22.04")
     with pytest.raises(DefinitionError, match=r"cannot be put into images of rocky9.4"):
