@@ -1,6 +1,6 @@
 """liteimg on the management node: what the tables say of a statelite image, and the drivers' work."""
 
-from core.images.statelite import Lite, read_lite
+from core.images.statelite import Lite, in_memory, read_lite
 from core.nodeset.words import Step
 from db.deliveries import Said
 from db.engine import Connection, reading
@@ -37,8 +37,8 @@ def liteimg(order: Order) -> Said:
         kernel=found.values.get("kernelver", ""),
         files=shipped_files(is_service=False),
     )  # fmt: skip
-    in_memory = found.values.get("rootfstype") == "ramdisk"
-    packed = Wanted(excludes=found.excludes()) if in_memory else None
+    memory = in_memory(found.name, found.values.get("rootfstype", ""))
+    packed = Wanted(excludes=found.excludes()) if memory else None
 
     def act(jail: Jail, tell: Tell) -> str:
         root = lite.make(recipe, wanted, found.folder, jail, tell, password=password, packed=packed)

@@ -60,6 +60,14 @@ MEANINGS: Mapping[frozenset[str], tuple[Kind, bool]] = {
 FORBIDDEN = ("/", "/.default", "/.statelite", "/dev", "/proc", "/run", "/sys")
 
 
+def in_memory(osimage: str, rootfstype: str) -> bool:
+    """Whether nodes have the root in memory, or over NFS (linuximage.rootfstype). Raises DefinitionError."""
+    if rootfstype not in ("", "nfs", "ramdisk"):
+        mend = f"chdef -t osimage {osimage} rootfstype=nfs|ramdisk"
+        raise DefinitionError(f"osimage {osimage}: rootfstype is {rootfstype[:80]!r}: {mend}")
+    return rootfstype == "ramdisk"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One row of litefile; `path` has no slash at its end."""

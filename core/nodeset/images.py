@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from core.errors import DefinitionError
+from core.images.statelite import in_memory
 from core.nodeset.words import Step, Word
 
 Values = Mapping[str, str]
@@ -121,6 +122,8 @@ def _complete(image: Image) -> Image:
         raise DefinitionError(
             f"osimage {image.imagename}: {said}: {mend} provmethod=install|netboot|statelite"
         )
+    if image.provmethod == Step.STATELITE:
+        in_memory(image.imagename, image.rootfstype)
     for name in ("osvers", "osarch", "profile"):
         value = getattr(image, name)
         if not PLAIN.fullmatch(value):

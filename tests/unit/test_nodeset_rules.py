@@ -148,6 +148,7 @@ def test_what_is_no_image_is_named(text: str, node: dict[str, str], said: str) -
         ({"provmethod": "sysclone"}, "its provmethod is 'sysclone'"),
         ({"provmethod": "netboot", "osvers": "debian12", "osarch": "x86_64"}, "profile is not set"),
         ({"provmethod": "netboot", "osvers": "../..\n"}, "osvers is '../..\\n'"),
+        ({"provmethod": "statelite", "rootfstype": "tmpfs"}, "rootfstype is 'tmpfs': chdef -t osimage x roo"),
     ],
 )
 def test_an_image_that_lacks_something_is_named(row: dict[str, str], said: str) -> None:
