@@ -38,6 +38,8 @@ MOST_COMMANDS = 64
 #: So many peers (cli/relay.py) are heard at once, the others wait; of one address so many are.
 MOST_PEERS, MOST_OF_ONE = 128, 32
 WAITING_CLIENTS = 128
+#: When children collect garbage: they make much that they keep, and end soon.
+RARELY = (100_000, 20, 100)
 #: Commands that change nothing, run once at the start: what they load and compile, the children inherit.
 WARMING = ("nodels", "lsdef -t node -o no-such-node", "rpower no-such-node stat", "serval jobs -n 1")
 
@@ -67,6 +69,7 @@ def warm(env: Mapping[str, str]) -> None:
         open_database(env).dispose()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*RARELY)
 
 
 class Server:

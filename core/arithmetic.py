@@ -222,7 +222,7 @@ class _Parser:
             return lambda groups: constant
         if kind == "variable":
             index = int(text.strip("${}"))
-            return lambda groups: _group(groups, index)
+            return lambda groups: groups[index] if index < len(groups) else ""
         if kind == "text":
             return lambda groups: fill(groups, text[1:-1]) if text[0] == '"' else text[1:-1]
         if kind == "name":
@@ -254,9 +254,13 @@ class _Parser:
 
 
 def _combine(operation: Operation, left: Expression, right: Expression) -> Expression:
+    # Calculated for each node of a cluster: a number is known by its type, without a call.
     def calculate(groups: Sequence[str]) -> Value:
-        result = operation(_number(left(groups)), _number(right(groups)))
-        return int(result) if isinstance(result, bool) else result
+        one, other = left(groups), right(groups)
+        result = operation(
+            one if type(one) is int else _number(one), other if type(other) is int else _number(other)
+        )
+        return int(result) if type(result) is bool else result
 
     return calculate
 

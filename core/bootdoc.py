@@ -7,6 +7,7 @@ otherwise (xcatmaster, tftpserver, nfsserver). DESIGN section 6.
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from json.encoder import encode_basestring_ascii as quoted
 
 from core.errors import RequestError
 
@@ -63,9 +64,27 @@ class BootDoc:
     #: Another DHCP server gives its address (noderes.proxydhcp): nobody tells it its name.
     proxy: bool = False
 
+    def of(self, node: str, macs: tuple[str, ...], ip: str, cmdline: str, server: str) -> "BootDoc":
+        """The same with what is one node's own."""
+        # Written out: dataclasses.replace() of ten thousand documents takes 40 ms.
+        shared = (self.state, self.way, self.loader, self.arch)
+        files = (self.kernel, self.initrd)
+        return BootDoc(
+            node, *shared, macs, ip, *files, cmdline, server, self.http_port, self.tftpdir, self.proxy
+        )
+
     def to_text(self) -> str:
         """As JSON, the same for equal documents."""
-        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+        # Written out, as ten thousand of them are made at a time: json.dumps() takes five times as long.
+        macs = ", ".join([quoted(mac) for mac in self.macs])
+        return (
+            f'{{"node": {quoted(self.node)}, "state": {quoted(self.state)}, "way": {quoted(self.way)}, '
+            f'"loader": {quoted(self.loader)}, "arch": {quoted(self.arch)}, "macs": [{macs}], '
+            f'"ip": {quoted(self.ip)}, "kernel": {quoted(self.kernel)}, "initrd": {quoted(self.initrd)}, '
+            f'"cmdline": {quoted(self.cmdline)}, "server": {quoted(self.server)}, '
+            f'"http_port": {self.http_port:d}, "tftpdir": {quoted(self.tftpdir)}, '
+            f'"proxy": {"true" if self.proxy else "false"}}}'
+        )
 
 
 def from_text(text: str) -> BootDoc:

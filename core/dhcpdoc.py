@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as quoted
 
 from core.errors import RequestError
 
@@ -16,6 +17,10 @@ class DhcpHost:
     ip: str
     #: Host name in the lease; for the installnic it is the node's name.
     name: str
+
+    def to_text(self) -> str:
+        """As JSON."""
+        return f'{{"mac": {quoted(self.mac)}, "ip": {quoted(self.ip)}, "name": {quoted(self.name)}}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,14 @@ class DhcpDoc:
 
     def to_text(self) -> str:
         """As JSON, the same for equal documents."""
-        told = {name: getattr(self, name) for name in self.__slots__}
-        hosts = [{name: getattr(host, name) for name in host.__slots__} for host in self.hosts]
-        return json.dumps(told | {"hosts": hosts})
+        # Written out, as ten thousand of them are made at a time: json.dumps() takes five times as long.
+        hosts = ", ".join([host.to_text() for host in self.hosts])
+        pool = ", ".join([quoted(member) for member in self.pool])
+        return (
+            f'{{"node": {quoted(self.node)}, "hosts": [{hosts}], "loader": {quoted(self.loader)}, '
+            f'"server": {quoted(self.server)}, "pool": [{pool}], '
+            f'"proxy": {"true" if self.proxy else "false"}}}'
+        )
 
 
 def from_text(text: str) -> DhcpDoc:

@@ -125,17 +125,19 @@ def loader(node: str, values: Values) -> str:
 
 def shared(of: Mapping[str, Iterable[Binding]]) -> dict[str, str]:
     """Nodes that have a MAC or an IP address in common with others → the sentence that names them all."""
+    first: dict[str, str] = {}
     owners: dict[str, list[str]] = {}
     for node, bound in of.items():
-        for item in {one.mac for one in bound} | {one.ip for one in bound if one.ip}:
-            owners.setdefault(item, []).append(node)
+        for one in bound:
+            for item in (one.mac, one.ip):
+                if item and (owner := first.setdefault(item, node)) != node:
+                    owners.setdefault(item, [owner]).append(node)
     found: dict[str, str] = {}
     for item, nodes in owners.items():
-        if len(nodes) > 1:
-            what = "MAC" if ":" in item else "IP"
-            sentence = f"{fold(nodes)} have the same {what} address {item}"
-            for node in nodes:
-                found.setdefault(node, sentence)
+        what = "MAC" if ":" in item else "IP"
+        sentence = f"{fold(nodes)} have the same {what} address {item}"
+        for node in nodes:
+            found.setdefault(node, sentence)
     return found
 
 

@@ -11,6 +11,7 @@ from core.errors import DefinitionError
 
 #: Stands for a name: this interface gets no lease.
 NO_IP = "*NOIP*"
+USUAL = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 DIGITS = re.compile(r"[0-9a-f]{12}")
 SEPARATORS = str.maketrans("", "", ":-.")
 
@@ -25,6 +26,8 @@ class Mac:
 
 def parse_macs(text: str, node: str) -> list[Mac]:
     """The addresses in a mac column, in its order. Raises DefinitionError for what is no MAC address."""
+    if USUAL.fullmatch(text):
+        return [Mac(text, node)]
     found = []
     for entry in text.split("|"):
         written, _, name = (part.strip() for part in entry.partition("!"))

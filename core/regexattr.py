@@ -52,7 +52,7 @@ def apply(value: str, node: str) -> str:
     match = rule.pattern.search(node)
     if match is None:
         return node
-    groups = [match[0], *(group or "" for group in match.groups())]
+    groups = [match[0], *match.groups("")]
     return node[: match.start()] + _fill(rule, groups, value) + node[match.end() :]
 
 
@@ -111,6 +111,6 @@ def _text(text: str) -> Part:
 def _fill(rule: _Rule, groups: Sequence[str], value: str) -> str:
     """The replacement for one match."""
     try:
-        return "".join(part if isinstance(part, str) else str(part(groups)) for part in rule.parts)
+        return "".join([part if isinstance(part, str) else str(part(groups)) for part in rule.parts])
     except RequestError as error:
         raise DefinitionError(f"Regex value {value}: {error.message}") from error

@@ -69,10 +69,12 @@ def effective(
         merger = _Merger({}, {})
     found = {}
     for node, groups, *values in listed:
-        merged = merger.values(node, groups or "")
+        merged, rules = merger.values(node, groups or "")
         if own:
-            merged.update((key, value) for key, value in zip(own, values, strict=True) if value)
-        found[node] = _applied(merged, node, unreadable)
+            mine = {key: value for key, value in zip(own, values, strict=True) if value}
+            merged.update(mine)
+            rules = [*rules, *_rules(mine)]
+        found[node] = _applied(merged, rules, node, unreadable) if rules else merged
     return found
 
 
@@ -92,9 +94,13 @@ def holding(
     return {node: values for node, values in found.items() if values}
 
 
-def _applied(values: Values, node: str, unreadable: Unreadable | None) -> Values:
-    """The values with their regexes applied; what comes out empty is not set."""
-    rules = [key for key, value in values.items() if value[0] in "|/"]
+def _rules(values: Mapping[str, str]) -> list[str]:
+    """The keys of the values that may be regexes."""
+    return [key for key, value in values.items() if value[0] in "|/"]
+
+
+def _applied(values: Values, rules: Sequence[str], node: str, unreadable: Unreadable | None) -> Values:
+    """The values with the regexes among them applied; what comes out empty is not set."""
     for key in rules:
         try:
             values[key] = regexattr.apply(values[key], node)
@@ -195,7 +201,7 @@ def _read(
     joined: dict[str, str] = {}
     keys = {name: [f"{name}.{column}" for column in columns] for name, columns in wanted.items()}
     first: dict[tuple[str, str], list[str]] = {}
-    for name, owner, *values in connection.execute(union_all(*parts)):
+    for name, owner, *values in connection.execute(union_all(*parts)).all():
         if name == "site":
             joined = _hierarchical(values[0] or "")
             continue
@@ -235,28 +241,48 @@ def _hierarchical(setting: str) -> dict[str, str]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Inherited:
+    """What nodes with the same groups inherit."""
+
+    #: The groups' rows, first group first.
+    rows: list[Values]
+    values: Values
+    #: Keys of `values` that may be regexes, and whether any of them goes on in the next row.
+    rules: list[str]
+    continued: bool
+
+
 @dataclass(slots=True)
 class _Merger:
     """Own rows over group rows; nodes with the same groups share one merge."""
 
     owners: dict[str, Values]
     joined: dict[str, str]
-    _by_groups: dict[str, tuple[Values, list[Values]]] = field(default_factory=dict)
+    _by_groups: dict[str, _Inherited] = field(default_factory=dict)
 
-    def values(self, node: str, groups: str) -> Values:
-        """What holds for one node, regexes not yet applied except in values that were joined."""
+    def values(self, node: str, groups: str) -> tuple[Values, list[str]]:
+        """What holds for one node, and the keys whose regexes are not yet applied.
+
+        Those in values that were joined are.
+        """
         if groups not in self._by_groups:
-            rows = [self.owners[name] for name in split_list(groups) if name in self.owners]
-            merged: Values = {}
-            for row in reversed(rows):
-                merged.update(row)
-            self._by_groups[groups] = merged, rows
-        inherited, rows = self._by_groups[groups]
-        own = self.owners.get(node, {})
-        merged = {**inherited, **own}
-        if self.joined or any(value.endswith(NEXT_RECORD) for value in merged.values()):
-            self._join(node, merged, [own, *rows])
-        return merged
+            self._by_groups[groups] = self._inherited(groups)
+        common, own = self._by_groups[groups], self.owners.get(node)
+        merged = {**common.values, **own} if own else common.values.copy()
+        if self.joined or common.continued or (own and _continued(own)):
+            self._join(node, merged, [own or {}, *common.rows])
+            return merged, _rules(merged)
+        if not own:
+            return merged, common.rules
+        return merged, [*(key for key in common.rules if key not in own), *_rules(own)]
+
+    def _inherited(self, groups: str) -> _Inherited:
+        rows = [self.owners[name] for name in split_list(groups) if name in self.owners]
+        merged: Values = {}
+        for row in reversed(rows):
+            merged.update(row)
+        return _Inherited(rows, merged, _rules(merged), _continued(merged))
 
     def _join(self, node: str, merged: Values, rows: list[Values]) -> None:
         for key, value in merged.items():
@@ -271,6 +297,11 @@ class _Merger:
             else:
                 ends = (place for place, piece in enumerate(pieces) if not piece.endswith(NEXT_RECORD))
                 merged[key] = "".join(plain[: next(ends, len(pieces)) + 1])
+
+
+def _continued(values: Mapping[str, str]) -> bool:
+    """Whether any value goes on in the next row."""
+    return any(value.endswith(NEXT_RECORD) for value in values.values())
 
 
 def _lenient(piece: str, node: str) -> str:

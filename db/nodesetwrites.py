@@ -19,6 +19,10 @@ class Outlook:
     values: Mapping[str, str] = field(default_factory=dict)
     status: str = ""
 
+    def news(self, holds: Values) -> list[str]:
+        """The keys whose values are not what holds."""
+        return [key for key, value in self.values.items() if value != holds.get(key, "")]
+
 
 def write(
     connection: Connection, asked: Mapping[str, Outlook], changed: Collection[str], now: float
@@ -28,28 +32,27 @@ def write(
     The status is written for these and for those `changed` otherwise. The caller has called `one_writer`.
     """
     there = effective(connection, {**COLUMNS, "nodelist": ["status"]}, asked, unreadable={})
-    taken = [node for node, outlook in asked.items() if _takes_away(outlook, there.get(node, {}))]
+    differing = {node: keys for node, outlook in asked.items() if (keys := outlook.news(there.get(node, {})))}
+    taken = [node for node, keys in differing.items() if not all(map(asked[node].values.get, keys))]
     own = own_rows(connection, COLUMNS, taken) if taken else {}
     rows: Rows = {}
     touched: set[str] = set()
-    statuses: dict[str, str] = {}
-    for node, outlook in asked.items():
-        values, mine = there.get(node, {}), own.get(node, {})
-        for key, value in outlook.values.items():
+    for node, keys in differing.items():
+        for key in keys:
+            value = asked[node].values[key]
             # What a group says cannot be taken away from a node, only changed.
-            if value != values.get(key, "") and (value or key in mine):
+            if value or key in own.get(node, {}):
                 _set(rows, node, key, value)
                 touched.add(node)
-        if outlook.status not in ("", values.get("nodelist.status")) and (node in touched or node in changed):
-            statuses[node] = outlook.status
+    statuses = {
+        node: status
+        for node in touched | (asked.keys() & changed)
+        if (status := asked[node].status) not in ("", there.get(node, {}).get("nodelist.status"))
+    }
     upsert(connection, rows)
     for part in chunks((node,) for node in sorted(statuses)):
         nodestatus.write(connection, {node: statuses[node] for (node,) in part}, now)
     return touched
-
-
-def _takes_away(outlook: Outlook, holds: Values) -> bool:
-    return any(not value and key in holds for key, value in outlook.values.items())
 
 
 def _set(rows: Rows, node: str, key: str, value: str) -> None:

@@ -15,6 +15,8 @@ from core.wanted import Change
 from db.bulk import among, bulk_insert
 from db.wantedtables import kept, wanted
 
+#: Up to here names are asked for one by one; above, the whole kind is read.
+FEW = 1_000
 #: What is wanted of one name: the service nodes that shall have it, and the document.
 Entry = tuple[Sequence[str], str]
 
@@ -134,10 +136,13 @@ def _problems(text: str) -> dict[str, str]:
 
 def _known(connection: Connection, kind: str, names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
     """Members, holders and document of names."""
+    asked = set(names)
     columns = (wanted.c.name, wanted.c.members, wanted.c.holders, wanted.c.document)
-    query = select(*columns).where(wanted.c.kind == kind, among(connection, wanted.c.name, names))
-    rows = connection.execute(query)
-    return {name: (members, holders, document) for name, members, holders, document in rows}
+    query = select(*columns).where(wanted.c.kind == kind)
+    if len(asked) <= FEW:
+        query = query.where(among(connection, wanted.c.name, asked))
+    rows = connection.execute(query).all()
+    return {name: (members, holders, text) for name, members, holders, text in rows if name in asked}
 
 
 def _lists(column: Column[str], names: Collection[str]) -> ColumnElement[bool]:

@@ -113,25 +113,26 @@ class Verdict:
     #: Member and reason → nodes for which others are ready.
     behind: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
-
-def judge(
-    nodes: Iterable[str], members: Sequence[str], also: Sequence[str], shares: Mapping[str, Share]
-) -> Verdict:
-    """Nodes with the same pool: those for which every member has spoken or is not there."""
-    verdict = Verdict()
-    everybody = list(dict.fromkeys([*members, *also]))
-    for node in nodes:
-        if not all(shares[name].settled(node) for name in everybody):
-            continue
-        first = next((name for name in members if node in shares[name].ready), None)
-        if first is None:
-            verdict.endings.append(_failed(node, members, shares))
-            continue
-        verdict.ready.setdefault((first, shares[first].ready[node]), []).append(node)
-        for name in everybody:
-            if trouble := shares[name].trouble(node):
-                verdict.behind.setdefault((name, trouble), []).append(node)
-    return verdict
+    def judge(
+        self,
+        nodes: Iterable[str],
+        members: Sequence[str],
+        also: Sequence[str],
+        shares: Mapping[str, Share],
+    ) -> None:
+        """Add nodes with the same pool: those for which every member has spoken or is not there."""
+        everybody = list(dict.fromkeys([*members, *also]))
+        for node in nodes:
+            if not all(shares[name].settled(node) for name in everybody):
+                continue
+            first = next((name for name in members if node in shares[name].ready), None)
+            if first is None:
+                self.endings.append(_failed(node, members, shares))
+                continue
+            self.ready.setdefault((first, shares[first].ready[node]), []).append(node)
+            for name in everybody:
+                if trouble := shares[name].trouble(node):
+                    self.behind.setdefault((name, trouble), []).append(node)
 
 
 def _failed(node: str, members: Sequence[str], shares: Mapping[str, Share]) -> Ending:
@@ -157,15 +158,19 @@ class Spread:
         shares = self._shares(told)
         also = self._means.members(",".join(sync.also)) if sync.also else []
         wanted: dict[str, list[str]] = {}
-        for pool, nodes in watched.pools().items():
+        verdict = Verdict()
+        pools = watched.pools()
+        if pools:
+            self._hand_out.could_start(watched)
+        for pool, nodes in pools.items():
             members = self._means.members(pool)
             for name in dict.fromkeys([*members, *also]):
                 share = self._stand(name, shares)
                 fresh = [node for node in nodes if node not in share.begun]
                 if fresh and share.able:
                     wanted.setdefault(name, []).extend(fresh)
-            self._hand_out.could_start(watched)
-            self._end(watched, judge(nodes, members, also, shares))
+            verdict.judge(nodes, members, also, shares)
+        self._end(watched, verdict)
         for name, nodes in wanted.items():
             if parcel := self._deliver(watched, name, nodes, view):
                 yield parcel

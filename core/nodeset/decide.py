@@ -72,7 +72,7 @@ def for_node(decision: Decision, node: str, macs: Sequence[str], ip: str, server
     if decision.boot is None:
         return None
     arguments = decision.boot.cmdline.replace(NODE, node)
-    return replace(decision.boot, node=node, macs=tuple(macs), ip=ip, cmdline=arguments, server=server)
+    return decision.boot.of(node, tuple(macs), ip, arguments, server)
 
 
 def _image(image: Image, rest: str, node: Values, place: Place, find: Find) -> Decision:
