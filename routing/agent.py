@@ -27,8 +27,9 @@ from routing.held import Held
 log = logging.getLogger(__name__)
 
 BEAT_S = 0.5
-#: How long the writer gathers before it opens a transaction, where more can come.
-GATHER_S = 0.01
+#: How long the writer gathers before it opens a transaction, where more can come: marks and what becomes of
+#: them, and answers to reads, of which a transaction each hundredth of a second would cost more than they do.
+GATHER_S, GATHER_READS_S = 0.01, 0.1
 #: How long it waits after the database did not take a report.
 AGAIN_S = 0.3
 
@@ -134,8 +135,7 @@ class Agent:
             with self._changed:
                 if not any(held.waiting for held in list(self._held.values())):
                     self._changed.wait(timeout=0.1)
-            if not all(held.complete for held in list(self._held.values())):
-                time.sleep(GATHER_S)
+            self._gather()
             for held in list(self._held.values()):
                 try:
                     self._write(held)
@@ -143,6 +143,17 @@ class Agent:
                     log.exception("attempt %d", held.claimed.id)
                     self._drop(held)
                     self._forget(held)
+
+    def _gather(self) -> None:
+        """Let more come into the next transaction, as far as somebody does not wait for it."""
+        until = time.monotonic() + GATHER_READS_S
+        while time.monotonic() < until:
+            held = list(self._held.values())
+            if all(one.complete for one in held):
+                return
+            time.sleep(GATHER_S)
+            if any(one.urgent for one in held):
+                return
 
     def _write(self, held: Held) -> None:
         self._give_foreign(held)

@@ -161,6 +161,14 @@ class Held:
             return len(self._requests) >= len(self._open)
 
     @property
+    def urgent(self) -> bool:
+        """Whether a node waits for what is written next, or nothing more comes after it."""
+        with self._lock:
+            if self._requests or self._permitted or self._foreign:
+                return True
+            return bool(self._finals or self._hops) and not self._open
+
+    @property
     def idle(self) -> bool:
         """Whether every node has its answer and every answer was taken."""
         with self._lock:

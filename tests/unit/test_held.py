@@ -67,6 +67,22 @@ def test_nothing_is_gathered_where_nothing_more_can_come() -> None:
     assert not held.complete, "n1 will answer"
 
 
+def test_answers_to_reads_may_wait_for_others_and_marks_may_not() -> None:
+    held, _ = held_for("n1", "n2", "n3")
+    assert not held.urgent
+    held.reply(Reply("n1", Verdict.OK, "on"))
+    assert not held.urgent, "n2 and n3 answer soon"
+    held.request("n2", "on")
+    assert held.urgent, "n2 waits for its mark"
+    held.written(report := held.take(), report.requests)
+    assert held.urgent, "what n2 was told is durable as soon as it answers"
+    held.reply(Reply("n2", Verdict.OK, "on"))
+    held.written(held.take(), ())
+    assert not held.urgent
+    held.reply(Reply("n3", Verdict.OK, "on"))
+    assert held.urgent, "nothing more comes"
+
+
 def test_a_mark_that_nobody_confirmed_is_never_permitted() -> None:
     held, talk = held_for("n1")
     held.request("n1", "reset")
