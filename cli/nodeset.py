@@ -82,8 +82,9 @@ def submit(ctx: Context, engine: Engine, made: Plan, options: argparse.Namespace
     """Write the plan and its job; the job's number."""
     label = f"nodeset {options.noderange} {options.state}"
     named = {"request": ctx.request, "label": label, "who": ctx.who}
+    supersede, fold = options.supersede, not options.no_wait
     with writing(engine) as connection:
-        return rules.enter(connection, made, time.time(), supersede=options.supersede, **named)
+        return rules.enter(connection, made, time.time(), supersede=supersede, fold=fold, **named)
 
 
 def print_plan(ctx: Context, made: Plan, as_json: bool) -> int:

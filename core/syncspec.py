@@ -35,11 +35,14 @@ class SyncSpec:
     details: Mapping[str, str] = field(default_factory=dict)
     #: The queue class that does it, such as `build`; empty: the usual one for the job's size.
     queue: str = ""
+    #: Nodes that get their rows when they end (db/folding.py): pool, what is printed, and the nodes folded.
+    folded: tuple[tuple[str, str, str], ...] = ()
 
     def to_text(self) -> str:
         """The JSON for job.spec."""
         told = {"sync": self.kinds, "mode": self.mode.value, "also": self.also, "start": self.job_start_s}
-        return json.dumps({**told, "details": dict(self.details), "queue": self.queue})
+        more = {"details": dict(self.details), "queue": self.queue, "folded": self.folded}
+        return json.dumps(told | more)
 
 
 def from_text(text: str) -> SyncSpec | None:
@@ -55,6 +58,7 @@ def from_text(text: str) -> SyncSpec | None:
             job_start_s=float(told["start"]),
             details=dict(told.get("details", {})),
             queue=str(told.get("queue", "")),
+            folded=tuple((pool, text, nodes) for pool, text, nodes in told.get("folded", ())),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"the job's specification cannot be read: {error}") from error

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from core.states import UNSENT, JobState, NodeState, Outcome
-from db import attempts, events
+from db import attempts, events, folding
 from db.bulk import bulk_insert, chunks
 from db.engine import one_writer, reading, writing
 from db.jobtables import OPEN, attempt, event, job, job_node
@@ -38,6 +38,8 @@ class NewJob:
     remarks: Sequence[tuple[str, Sequence[str]]] = ()
     #: node → what is printed when it ends ok and nobody says more.
     texts: Mapping[str, str] = field(default_factory=dict)
+    #: Its nodes are in its spec, and get their rows when they end (db/folding.py).
+    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,8 @@ def enter(connection: Connection, asked: NewJob, now: float, *, supersede: bool 
     job_id = _insert_job(connection, asked, now)
     if job_id is None:
         return int(connection.scalars(select(job.c.id).where(job.c.request == asked.request)).one())
-    _insert_nodes(connection, job_id, asked, now)
+    if not asked.folded:
+        _insert_nodes(connection, job_id, asked, now)
     for message, nodes in asked.remarks:
         events.record(connection, job_id, now, "skip", message, nodes=nodes)
     if supersede:
@@ -138,6 +141,7 @@ def cancel(engine: Engine, job_id: int, who: str, now: float) -> list[str]:
     """End every node of the job for which nothing was sent; the nodes ended."""
     with writing(engine) as connection:
         _lock(connection, [job_id])
+        folding.unfold_job(connection, job_id)
         ended = _cancel_nodes(connection, [job_id], job_node.c.job_id == job_id, f"cancelled by {who}", now)
         events.record(connection, job_id, now, "cancel", f"cancelled by {who}", nodes=ended)
         return ended
@@ -218,6 +222,9 @@ def listing(connection: Connection, where: ColumnElement[bool] | None, limit: in
     )
     for job_id, outcome, number in connection.execute(counted):
         counts[job_id][outcome or ""] = number
+    for row in rows:
+        if not counts[row.id] and row.size:
+            counts[row.id][""] = row.size  # folded: no node has a row yet
     names = list(JobInfo.__dataclass_fields__)[:-1]
     found: list[dict[str, Any]] = [{name: getattr(row, name) for name in names} for row in rows]
     return [JobInfo(**values | {"counts": counts[values["id"]]}) for values in found]

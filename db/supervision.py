@@ -7,7 +7,7 @@ transaction ends, so an adoption waits for it and an old supervisor's transactio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -20,6 +20,8 @@ from db.jobtables import OPEN, attempt, job, job_node, supervisor
 
 HOLDING = (NodeState.BOUND, NodeState.CLAIMED, NodeState.ISSUED)
 FREE = (NodeState.WAITING, NodeState.HOPPED)
+#: A spec of core.syncspec that names nodes which have no rows, or had none before they ended.
+FOLDED = '%"folded": [[%'
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,9 +263,11 @@ def end_nodes(
 
 
 def workless(connection: Connection) -> set[int]:
-    """Active jobs whose nodes are all final."""
-    left = select(job_node.c.node).where(job_node.c.job_id == job.c.id, OPEN)
-    return set(connection.scalars(select(job.c.id).where(job.c.state == JobState.ACTIVE, ~exists(left))))
+    """Active jobs whose nodes are all final; one that is folded (db/folding.py) has no rows at all yet."""
+    of_job = select(job_node.c.node).where(job_node.c.job_id == job.c.id)
+    there = or_(job.c.spec.not_like(FOLDED), exists(of_job))
+    over = select(job.c.id).where(job.c.state == JobState.ACTIVE, ~exists(of_job.where(OPEN)), there)
+    return set(connection.scalars(over))
 
 
 def end_job(connection: Connection, job_id: int, now: float) -> bool:

@@ -100,9 +100,13 @@ def enter(
     label: str,
     who: str,
     supersede: bool = False,
+    fold: bool = False,
 ) -> int:
-    """Write the plan and the job that carries it to the service nodes; the job's number."""
-    write(connection, made, now)
+    """Write the plan and the job that carries it to the service nodes; the job's number.
+
+    With `fold` a job that changes nothing is folded (db/folding.py), for somebody who waits for its end.
+    """
+    unchanged = not write(connection, made, now)
     pools = {node: made.pools[node] for node in made.decisions}
     if made.shared:
         own = made.pools if Kind.DHCP in made.kinds else dict.fromkeys(made.pools, ())
@@ -118,6 +122,7 @@ def enter(
         pools=pools,
         texts={node: decision.state for node, decision in made.decisions.items()},
         hopeless=made.hopeless,
+        unchanged=unchanged and fold and not supersede,
     )
     number = jobs.enter(connection, new_job(ask), now, supersede=supersede)
     for member, said, nodes in made.images.behind:
@@ -125,8 +130,8 @@ def enter(
     return number
 
 
-def write(connection: Connection, made: Plan, now: float) -> None:
-    """Write documents and tables, where they differ."""
+def write(connection: Connection, made: Plan, now: float) -> bool:
+    """Write documents and tables, where they differ; whether anything did."""
     one_writer(connection)
     imagewishes.enter(connection, made.images.wishes)
     changed: set[str] = set()
@@ -135,7 +140,7 @@ def write(connection: Connection, made: Plan, now: float) -> None:
     shared = {id(decision): decision for decision in made.decisions.values()}
     outlooks = {key: _outlook(decision, made.with_status) for key, decision in shared.items()}
     asked = {node: outlooks[id(decision)] for node, decision in made.decisions.items()}
-    nodesetwrites.write(connection, asked, changed, now)
+    return bool(nodesetwrites.write(connection, asked, changed, now) or changed)
 
 
 def advance(connection: Connection, nodes: Sequence[str], home: Home, now: float) -> Plan:

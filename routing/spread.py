@@ -12,7 +12,7 @@ from functools import lru_cache
 from core.fold import fold
 from core.states import Outcome
 from core.syncspec import Mode, SyncSpec
-from db import deliveries, events, supervision
+from db import deliveries, events, folding, supervision
 from db.deliveries import Delivery
 from db.engine import Connection, reading, writing
 from db.jobs import NewJob
@@ -47,21 +47,27 @@ class SpreadAsk:
     #: As in SyncSpec.
     details: Mapping[str, str] = field(default_factory=dict)
     queue: str = ""
+    #: Nothing of what should be has changed: nodes get their rows when they end (db/folding.py).
+    unchanged: bool = False
 
 
 def new_job(ask: SpreadAsk, job_start_s: float = 60.0) -> NewJob:
     """The job as it is to be written, in the transaction that writes what should be."""
+    pools = {node: ",".join(members) for node, members in ask.pools.items()}
+    folded = folding.groups_of(pools, ask.texts) if ask.unchanged and not ask.hopeless else ()
+    spec = SyncSpec(ask.kinds, ask.mode, ask.also, job_start_s, ask.details, ask.queue, folded)
     return NewJob(
         request=ask.request,
         command=ask.command,
-        spec=SyncSpec(ask.kinds, ask.mode, ask.also, job_start_s, ask.details, ask.queue).to_text(),
+        spec=spec.to_text(),
         label=ask.label,
         who=ask.who,
         changing=ask.changing,
         paced=False,
-        pools={node: ",".join(members) for node, members in ask.pools.items()},
+        pools=pools,
         hopeless=ask.hopeless,
         texts=ask.texts,
+        folded=bool(folded),
     )
 
 
@@ -112,6 +118,10 @@ class Verdict:
     endings: list[Ending] = field(default_factory=list)
     #: Member and reason → nodes for which others are ready.
     behind: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    def settled(self) -> int:
+        """How many nodes these are."""
+        return len(self.endings) + sum(map(len, self.ready.values()))
 
     def judge(
         self,
@@ -208,19 +218,27 @@ class Spread:
         return parcel
 
     def _end(self, watched: Watched, verdict: Verdict) -> None:
-        self._hand_out.end_nodes(watched, verdict.endings)
-        if not verdict.ready:
-            return
+        settled = verdict.settled()
+        if not settled or (watched.folded_since is not None and settled < len(watched.free)):
+            return  # folded nodes end together, or else are unfolded soon
         job, now = watched.row.id, self._means.wall()
         with writing(self._means.engine) as connection:
             if not supervision.hold(connection, job, watched.epoch):
                 return
-            for (name, said), nodes in verdict.ready.items():
-                everything = len(nodes) == len(watched.free)
-                deliveries.end_ready(connection, job, [] if everything else nodes, name, said, now)
+            if watched.folded_since is None or not folding.end_folded(connection, job, verdict.ready, now):
+                folding.unfold_job(connection, job)
+                supervision.end_nodes(connection, job, verdict.endings, self._means.mn, now)
+                self._end_ready(connection, watched, verdict, now)
             self._record(connection, job, verdict.behind)
+        watched.folded_since = None
+        watched.forget([ending.node for ending in verdict.endings])
         for nodes in verdict.ready.values():
             watched.forget(nodes)
+
+    def _end_ready(self, connection: Connection, watched: Watched, verdict: Verdict, now: float) -> None:
+        for (name, said), nodes in verdict.ready.items():
+            everything = len(nodes) == len(watched.free)
+            deliveries.end_ready(connection, watched.row.id, [] if everything else nodes, name, said, now)
 
     def _record(self, connection: Connection, job: int, behind: Mapping[tuple[str, str], list[str]]) -> None:
         for (name, reason), nodes in behind.items():

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from core.errors import UnavailableError
 from core.lease import Reading
-from db import events, supervision
+from db import events, folding, supervision
 from db.engine import Engine, writing
 from db.supervision import FREE, JobRow
 from routing import fencing, verdicts
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 #: A step that comes later than this after the one before may have missed anything.
 PAUSE_S = 1.0
 OWN_BEAT_S = 0.5
+#: A folded job that has not ended after so long is unfolded.
+FOLDED_S = 2.0
 
 
 class Supervisor:
@@ -142,8 +144,9 @@ class Supervisor:
             if row.supervisor not in (None, self.name):
                 text = f"{self.name} took the job over from {row.supervisor}"
                 events.record(connection, row.id, self._means.wall(), "adopt", text)
-            free = supervision.free_nodes(connection, [row.id], FREE)
-        watched = Watched(row, epoch)
+            folded = folding.nodes_of(connection, row.id)
+            free = folded or supervision.free_nodes(connection, [row.id], FREE)
+        watched = Watched(row, epoch, folded_since=self._means.clock() if folded else None)
         watched.take(free)
         self._jobs[row.id] = watched
 
@@ -166,6 +169,8 @@ class Supervisor:
         watched.refresh(row)
         watched.take(found for found in view.hopped if found.job == row.id)
         expired = self._look_at_start(watched, view)
+        if watched.folded_since is not None and (expired or view.at - watched.folded_since > FOLDED_S):
+            self._unfold(watched)
         # Who is drained keeps its files current all the same: it serves what boots from it.
         judge = self.observer.state if watched.sync else self.observer.standing
         for found in view.attempts:
@@ -188,6 +193,13 @@ class Supervisor:
             self._publish(self._spread.give(watched, watched.sync, view))
         elif watched.free:
             self._publish(self._hand_out.give(watched, view))
+
+    def _unfold(self, watched: Watched) -> None:
+        """Give the nodes of a folded job their rows: it takes longer than it should."""
+        with writing(self._means.engine) as connection:
+            if supervision.hold(connection, watched.row.id, watched.epoch):
+                folding.unfold_job(connection, watched.row.id)
+        watched.folded_since = None
 
     def _look_at_start(self, watched: Watched, view: View) -> bool:
         """Note that the job has started; the answer is whether its time to start is over."""

@@ -55,6 +55,8 @@ class Watched:
     pace: Pace | None = None
     #: site.jobstart as it was when the job was asked.
     job_start_s: float = 60.0
+    #: When it was taken, while its nodes have no rows (db/folding.py).
+    folded_since: float | None = None
     #: What is wrong with the specification; its nodes end with that.
     unreadable: str = ""
 

@@ -69,6 +69,8 @@ def test_every_member_has_the_same_files_until_somebody_touches_them(deployable:
     assert len(found.lines) == 11
     rig.box.must("nodeset", NODE, "osimage=compute")
     assert text(rig, "sn1") == text(rig, "sn2")
+    why = rig.box.must("serval", "why", NODE).lines
+    assert f"nodeset {NODE} osimage=compute" in why[0] and why[-1].endswith(f"ok: {STATE}, from sn1")
 
     rig.box.must("nodeset", NODES, "offline")
     assert (text(rig, "sn1"), text(rig, "sn2"), foreign.read_text()) == ("", "", "mine\n")
