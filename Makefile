@@ -7,7 +7,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv packages lint format test test-unit test-integration test-e2e test-e2e-sqlite test-e2e-postgres demo lab bench bench-definitions docs clean
+.PHONY: help venv packages lint format test test-unit test-integration test-e2e test-e2e-sqlite test-e2e-postgres test-e2e-other demo lab bench bench-definitions docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -42,14 +42,17 @@ test-integration: venv packages ## real Redis, PostgreSQL and ipmi_sim, simulate
 	$(BIN)/pytest tests/integration $(ARGS)
 
 test-e2e: venv packages ## real worker processes, killed for real
-	$(MAKE) --jobs=2 --output-sync=target test-e2e-sqlite test-e2e-postgres
+	$(MAKE) --jobs=3 --output-sync=target test-e2e-sqlite test-e2e-postgres test-e2e-other
 
 # Side by side, because they mostly wait.
 test-e2e-sqlite:
-	$(BIN)/pytest tests/e2e -m 'not postgres' $(ARGS)
+	$(BIN)/pytest tests/e2e -m sqlite $(ARGS)
 
 test-e2e-postgres:
 	$(BIN)/pytest tests/e2e -m postgres $(ARGS)
+
+test-e2e-other:
+	$(BIN)/pytest tests/e2e -m 'not sqlite and not postgres' $(ARGS)
 
 demo: venv ## a cluster in a box: 200 BMCs, two service nodes, one of them killed
 	$(BIN)/python -m lab.demo $(ARGS)
