@@ -1,9 +1,10 @@
 """`make lab ARGS=--images`: Serval makes images of a real Debian, and a node boots each of them.
 
 The management node makes them by genimage, packimage and liteimg, of the lists that are shipped; the service
-nodes fetch what is packed; the node boots, one after the other, from a squashfs under an overlay, from an
-archive in memory, and from an NFS root that keeps a folder of its own on another NFS server. What its root is
-it says itself (lab/compute.postinstall).
+nodes fetch what is packed; the node boots, one after the other, from an archive in memory, from a squashfs
+under an overlay, from what is captured of it there, and from an NFS root that keeps folders of its own on
+another NFS server and on its disk; at last the same files lie over a root in memory. What its root is it says
+itself (lab/compute.postinstall).
 """
 
 import shutil
@@ -13,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import UnavailableError
+from lab.capturing import GOLDEN, MARK, capture, make_key
 from lab.image import SUITE
 from lab.laboratory import PROV, Laboratory, wait_until
 from lab.stages import Stages
@@ -38,6 +40,7 @@ FILES = {
     "/etc/motd": "link",
     "/etc/site.conf": "ro",
     "/srv/kept/": "persistent",
+    "/srv/near/": "localdisk",
     "/tmp/": "tmpfs",
     "/var/lib/systemd/": "tmpfs",
     "/var/log/": "tmpfs",
@@ -59,23 +62,43 @@ EXPORT {{
 def images(lab: Laboratory, stages: Stages) -> None:
     """Make each image, boot it, and let it say what it stands on. Raises UnavailableError if it is wrong."""
     for name, machine in lab.machines.items():
-        lab.machines[name] = replace(machine, megabytes=MEGABYTES)
+        lab.machines[name] = replace(machine, megabytes=MEGABYTES, gigabytes=1)
         lab.machines[name].save()
+        lab.machines[name].prepare()
+        subprocess.run(["mkfs.ext4", "-q", "-L", "localdisk", str(lab.machines[name].disk)], check=True)
     with stages.stage("genimage: a Debian of the shipped lists"), mirror(lab.spaces, MN) as url:
         genimage(lab, url)
-    for method, action, root in (("squashfs", "on", "overlay"), ("cpio", "boot", "tmpfs")):
+    for method, action, root in (("cpio", "on", "tmpfs"), ("squashfs", "boot", "overlay")):
         with stages.stage(f"packimage -m {method}; nodeset --wait: service nodes have it"):
             lab.must("packimage", NETBOOT, "-m", method, seconds=BUILD_S)
             lab.must("nodeset", "compute", f"osimage={NETBOOT}", "--wait", seconds=BUILD_S)
         with stages.stage(f"booted, and its root is {root}"):
             boot(lab, action, {"root": root, "usr": "yes", "kept": "0"})
+    with stages.stage("imgcapture of the node that runs; packimage"):
+        capture(lab)
+        lab.must("packimage", GOLDEN, seconds=BUILD_S)
+        lab.must("nodeset", "compute", f"osimage={GOLDEN}", "--wait", seconds=BUILD_S)
+    with stages.stage("booted what was captured"):
+        boot(lab, "boot", {"root": "overlay", "usr": "yes", "site": MARK})
+    statelites(lab, stages)
+
+
+def statelites(lab: Laboratory, stages: Stages) -> None:
+    """The same with a root that is only read, over NFS and in memory. Raises UnavailableError."""
     with stages.stage("liteimg; its tree and litetree on the service nodes"):
         statelite(lab)
     with stages.stage("booted, and its root is NFS"):
-        found = {"root": "nfs4", "usr": "no", "var": "no", "kept": "2", "site": "own", "joined": "joined,"}
-        boot(lab, "boot", found)
+        found = {"usr": "no", "var": "no", "kept": "2", "near": "1", "site": "own", "joined": "joined,"}
+        boot(lab, "boot", {"root": "nfs4", **found})
+    with stages.stage("rootfstype=ramdisk: liteimg; nodeset --wait"):
+        lab.must("chdef", "-t", "osimage", "-o", STATELITE, "rootfstype=ramdisk")
+        lab.must("liteimg", STATELITE, seconds=BUILD_S)
+        lab.must("nodeset", "compute", f"osimage={STATELITE}", "--wait", seconds=BUILD_S)
+    with stages.stage("booted, and the same files lie over a root in memory"):
+        again = {"usr": "yes", "var": "yes", "kept": "3", "near": "2"}
+        boot(lab, "boot", {**found, **again, "root": "overlay"})
     kept = lab.folder / NAS / "state" / NODE / "srv/kept/boots"
-    if kept.read_text(encoding="utf-8").splitlines() != ["before", "boot"]:
+    if kept.read_text(encoding="utf-8").splitlines() != ["before", "boot", "boot"]:
         raise UnavailableError(f"{kept} is {kept.read_text()!r}")
 
 
@@ -85,13 +108,16 @@ def genimage(lab: Laboratory, url: str) -> None:
     lists.mkdir(parents=True)
     wanted = f"linux-image-cloud-amd64\n#INCLUDE:{SHIPPED / 'base.pkglist'}#\n"
     (lists / "compute.pkglist").write_text(wanted, encoding="utf-8")
-    shutil.copy(HERE / "compute.postinstall", lists)
+    # The kernel stays in it, so that a node can be captured that has booted it.
+    (lists / "compute.exlist").write_text("./usr/share/doc*\n./boot/initrd*\n", encoding="utf-8")
+    for file in (HERE / "compute.postinstall", make_key(lab)):
+        shutil.copy(file, lists)
     sources = f"{url} {SUITE} main"
-    attributes = ("osvers=debian12", "osarch=x86_64", "profile=compute", f"addkcmdline={ARGUMENTS}")
-    for name, method in ((NETBOOT, "netboot"), (STATELITE, "statelite")):
-        lab.must(
-            "chdef", "-t", "osimage", "-o", name, f"provmethod={method}", f"pkgdir={sources}", *attributes
-        )
+    attributes = ("osvers=debian12", "osarch=x86_64", f"pkgdir={sources}", f"addkcmdline={ARGUMENTS}")
+    for name in (NETBOOT, STATELITE, GOLDEN):
+        method, profile = name.split("-")[2:]
+        own = (f"provmethod={method}", f"profile={profile}")
+        lab.must("chdef", "-t", "osimage", "-o", name, *own, *attributes)
     lab.must("genimage", NETBOOT, seconds=BUILD_S)
 
 
