@@ -31,8 +31,11 @@ from drivers.bmc.contract import Reply, Target, Timing, Verdict
 from drivers.bmc.handshake import Handshake
 from drivers.bmc.replies import Replies
 
-#: Sends of one request after which a BMC counts as silent and is only retried at `Timing.timeout_s`.
+#: Sends of one request after which a BMC is only retried at `Timing.timeout_s`.
 FAST_SENDS = 3
+#: Sends after which nobody waits for it: other conversations begin, and its own goes on beside them. One
+#: answer puts that right, so that a lost datagram does no harm.
+QUIET_SENDS = 2
 #: A session that waits for permission is kept open by a read so often; BMCs close idle ones after 60 s.
 KEEPALIVE_S = 10.0
 MAX_RESTARTS = 12
@@ -140,7 +143,7 @@ class Session:
             return resume(now)
         self._setback = None
         self._tries += 1
-        self.slow = self.slow or self._tries >= FAST_SENDS
+        self.slow = self.slow or self._tries >= QUIET_SENDS
         # Twice as long each time, as far as the slow lane's pace; a BMC that has answered is asked sooner.
         fast = self._pace.wait_s * 2 ** (self._tries - 1)
         most = 4 * self._pace.wait_s if self._answered else self._timing.timeout_s

@@ -194,9 +194,16 @@ def test_a_permit_in_the_middle_of_opening_again_is_kept() -> None:
     assert changes(conversation, "reset") == 1
 
 
-def test_silence_is_found_at_the_deadline_and_after_the_fast_pass() -> None:
+def test_nobody_waits_for_a_silent_bmc_and_one_answer_puts_that_right() -> None:
     conversation = Conversation(Action.STAT)
     conversation.expire()
+    assert conversation.session.slow
+    conversation.deliver(conversation.answer())
+    assert not conversation.session.slow
+
+
+def test_silence_is_found_at_the_deadline_and_after_the_fast_pass() -> None:
+    conversation = Conversation(Action.STAT)
     conversation.expire()
     assert conversation.session.slow
     assert conversation.now < 101.0
