@@ -30,6 +30,8 @@ from drivers.images.debian import Debian, refuse_unknown
 from drivers.images.jail import Cancelled, Failed, Jail
 from drivers.images.recipe import Recipe
 from drivers.images.shelf import Shelf, sweep
+from routing.imageexport import imgexport
+from routing.imageimport import imgimport
 from routing.imaging import build_log, genimage, packimage
 from routing.osimages import recipe, source
 from routing.spread import SpreadAsk, new_job
@@ -177,11 +179,14 @@ def test_packing(built: Builder, method: str, compression: str, name: str) -> No
 
 
 @pytest.mark.slow
-def test_a_node_boots_what_was_packed_last(built: Builder, tmp_path: Path) -> None:
+def test_a_node_boots_what_was_packed_exported_and_imported(built: Builder, tmp_path: Path) -> None:
     if not Shelf(built.folder).record().file:
         packimage(built.order(method="squashfs", compression="zstd"))
-    console = tmp_path / "console"
-    with booted(built.folder, Shelf(built.folder).record().file, console) as heard:
+    bundle = str(tmp_path / "bundle.tgz")
+    imgexport(built.order(bundle=bundle))
+    imgimport(built.order(bundle=bundle, profile="moved"))
+    there, console = built.folder.with_name("moved"), tmp_path / "console"
+    with booted(there, Shelf(there).record().file, console) as heard:
         try:
             assert heard.get(timeout=BOOT_S) == "installstatus booted"
         except Empty:
