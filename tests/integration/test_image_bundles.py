@@ -20,6 +20,7 @@ from drivers.images.bundle import read_manifest
 from drivers.images.shelf import Shelf
 from routing.imageexport import imgexport
 from routing.imageimport import imgimport
+from routing.imageremoval import rmimage
 
 LIST = "bash\n#INCLUDE:more#\n#ENV:KEY=v#\n#NEW_INSTALL_LIST#\n-nano\n"
 
@@ -77,6 +78,17 @@ def test_a_bundle_becomes_an_image_under_another_profile(site: ImageSite, tmp_pa
     assert (site.install / "postscripts/new/mine").stat().st_mode & 0o100
     assert "postscripts=syslog,mine" in site.shell.ok("lsdef n3 -i postscripts,postbootscripts")
     assert "NAME" not in site.shell.ok("genimage debian12-x86_64-netboot-test --dryrun")
+
+
+def test_an_image_that_was_removed_comes_back_from_its_bundle(site: ImageSite, tmp_path: Path) -> None:
+    bundle = exported(site, tmp_path)
+    site.do("rmimage", rmimage, image=NAME, xcatdef="1")
+    assert (site.visible(), NAME in site.shell.run("lsdef -t osimage").out) == (set(), False)
+    take_in(site, bundle)
+    assert site.visible() == {"image.json", *FILES}
+    assert {name: (site.folder() / name).read_bytes() for name in FILES} == FILES
+    assert "provmethod=netboot" in site.shell.ok(f"lsdef -t osimage {NAME} -i provmethod")
+    assert "genimage" in site.shell.run(f"packimage {NAME}").err, "the tree stayed where it was"
 
 
 def test_nothing_is_replaced_without_force(site: ImageSite, tmp_path: Path) -> None:
