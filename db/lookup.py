@@ -130,7 +130,7 @@ def own_rows(
         return {}
     few = names if names is not None and len(names) <= FEW else None
     owners, _ = _read(connection, tables, few)
-    return owners if names is None else {name: owners[name] for name in names if name in owners}
+    return {name: owners[name].copy() for name in (owners if names is None else names) if name in owners}
 
 
 def site_values(connection: Connection) -> dict[str, str]:
@@ -189,7 +189,8 @@ def _read(
 ) -> tuple[dict[str, Values], dict[str, str]]:
     """Every owner's values, and the columns that site.hierarchicalattrs joins with their delimiters.
 
-    Of several rows of one owner (switch, prodkey, deps) the first by the other keys counts.
+    Of several rows of one owner (switch, prodkey, deps) the first by the other keys counts. Owners with equal
+    rows share one dictionary, which is not to be changed: most of ten thousand nodes differ in no column.
     """
     several = {name: key_names(TABLES[name])[1:] for name in wanted}
     wanted = {name: list(dict.fromkeys([*several[name], *columns])) for name, columns in wanted.items()}
@@ -199,6 +200,7 @@ def _read(
     parts += [_table_part(TABLES[name], columns, width, names) for name, columns in wanted.items()]
     owners: dict[str, Values] = {}
     joined: dict[str, str] = {}
+    shared = _Shared()
     keys = {name: [f"{name}.{column}" for column in columns] for name, columns in wanted.items()}
     first: dict[tuple[str, str], list[str]] = {}
     for name, owner, *values in connection.execute(union_all(*parts)).all():
@@ -210,16 +212,35 @@ def _read(
             if first.setdefault((name, owner), place) < place:
                 continue
             first[name, owner] = place
-            _drop(owners.get(owner, {}), keys[name])
-        row = {key: value for key, value in zip(keys[name], values, strict=False) if value}
-        if row:
-            owners.setdefault(owner, {}).update(row)
+            if owner in owners:
+                owners[owner] = {key: one for key, one in owners[owner].items() if key not in keys[name]}
+        if row := shared.row(name, keys[name], values):
+            old = owners.get(owner)
+            owners[owner] = shared.both(old, row) if old else row
     return owners, joined
 
 
-def _drop(values: Values, keys: Sequence[str]) -> None:
-    for key in keys:
-        values.pop(key, None)
+@dataclass(slots=True)
+class _Shared:
+    """Rows and sums of rows, each made once."""
+
+    _rows: dict[tuple[Any, ...], Values] = field(default_factory=dict)
+    #: By the ids of both, which live as long as they are held here.
+    _sums: dict[tuple[int, int], tuple[Values, Values, Values]] = field(default_factory=dict)
+
+    def row(self, table: str, keys: Sequence[str], values: Sequence[str | None]) -> Values:
+        """The values of a row that has any."""
+        known = (table, *values)
+        if known not in self._rows:
+            self._rows[known] = {key: one for key, one in zip(keys, values, strict=False) if one}
+        return self._rows[known]
+
+    def both(self, old: Values, new: Values) -> Values:
+        """The values of two rows of one owner."""
+        known = (id(old), id(new))
+        if known not in self._sums:
+            self._sums[known] = old, new, {**old, **new}
+        return self._sums[known][2]
 
 
 def _table_part(
@@ -242,47 +263,47 @@ def _hierarchical(setting: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Inherited:
-    """What nodes with the same groups inherit."""
+class _Merged:
+    """What nodes with the same groups and equal rows of their own have."""
 
-    #: The groups' rows, first group first.
+    #: Their own row, then the groups' rows, first group first.
     rows: list[Values]
     values: Values
-    #: Keys of `values` that may be regexes, and whether any of them goes on in the next row.
+    #: Keys of `values` that may be regexes, and whether any value of the rows goes on in the next one.
     rules: list[str]
     continued: bool
 
 
 @dataclass(slots=True)
 class _Merger:
-    """Own rows over group rows; nodes with the same groups share one merge."""
+    """Own rows over group rows; nodes with the same groups and equal rows share one merge."""
 
     owners: dict[str, Values]
     joined: dict[str, str]
-    _by_groups: dict[str, _Inherited] = field(default_factory=dict)
+    _merged: dict[tuple[str, int], _Merged] = field(default_factory=dict)
 
     def values(self, node: str, groups: str) -> tuple[Values, list[str]]:
         """What holds for one node, and the keys whose regexes are not yet applied.
 
         Those in values that were joined are.
         """
-        if groups not in self._by_groups:
-            self._by_groups[groups] = self._inherited(groups)
-        common, own = self._by_groups[groups], self.owners.get(node)
-        merged = {**common.values, **own} if own else common.values.copy()
-        if self.joined or common.continued or (own and _continued(own)):
-            self._join(node, merged, [own or {}, *common.rows])
-            return merged, _rules(merged)
-        if not own:
-            return merged, common.rules
-        return merged, [*(key for key in common.rules if key not in own), *_rules(own)]
+        own = self.owners.get(node)
+        known = (groups, id(own))
+        if known not in self._merged:
+            self._merged[known] = self._merge(own or {}, groups)
+        merged = self._merged[known]
+        values = merged.values.copy()
+        if self.joined or merged.continued:
+            self._join(node, values, merged.rows)
+            return values, _rules(values)
+        return values, merged.rules
 
-    def _inherited(self, groups: str) -> _Inherited:
-        rows = [self.owners[name] for name in split_list(groups) if name in self.owners]
-        merged: Values = {}
+    def _merge(self, own: Values, groups: str) -> _Merged:
+        rows = [own, *(self.owners[name] for name in split_list(groups) if name in self.owners)]
+        values: Values = {}
         for row in reversed(rows):
-            merged.update(row)
-        return _Inherited(rows, merged, _rules(merged), _continued(merged))
+            values.update(row)
+        return _Merged(rows, values, _rules(values), any(_continued(row) for row in rows))
 
     def _join(self, node: str, merged: Values, rows: list[Values]) -> None:
         for key, value in merged.items():
@@ -301,8 +322,7 @@ class _Merger:
 
 def _continued(values: Mapping[str, str]) -> bool:
     """Whether any value goes on in the next row."""
-    # Most have none, and one search finds that out for all.
-    return NEXT_RECORD in "".join(values.values()) and any(v.endswith(NEXT_RECORD) for v in values.values())
+    return any(value.endswith(NEXT_RECORD) for value in values.values())
 
 
 def _lenient(piece: str, node: str) -> str:
