@@ -89,6 +89,9 @@ class Share:
         self.begun |= told.nodes
         if not told.over:
             return
+        if not (told.failed or told.said.problems or told.said.texts):
+            self.ready.update(dict.fromkeys(told.nodes, ""))
+            return
         for node in told.nodes:
             problem = told.failed or told.said.problems.get(node)
             if problem:
@@ -125,13 +128,18 @@ class Verdict:
 
     def judge(
         self,
-        nodes: Iterable[str],
+        nodes: Sequence[str],
         members: Sequence[str],
         also: Sequence[str],
         shares: Mapping[str, Share],
     ) -> None:
         """Add nodes with the same pool: those for which every member has spoken or is not there."""
         everybody = list(dict.fromkeys([*members, *also]))
+        names = set(nodes)
+        if members and all(shares[name].ready.keys() >= names for name in everybody):
+            for node in nodes:  # nearly always all are ready, which one look at sets tells
+                self.ready.setdefault((members[0], shares[members[0]].ready[node]), []).append(node)
+            return
         for node in nodes:
             if not all(shares[name].settled(node) for name in everybody):
                 continue
