@@ -22,10 +22,12 @@ from db.attributes import TYPES
 from db.changes import NOT_FOUND, Mode, Result
 from db.definitions import Definitions, names, own_attributes
 from db.engine import Connection, one_writer, writing
+from db.home import open_home
 from db.nodes import DatabaseNodes
 from db.plain import writer
 from db.poolrules import pool_warnings
 from db.schema import open_database
+from routing.imagewishes import forget_undefined
 
 __all__ = ["chdef", "lsdef", "mkdef", "rmdef"]
 
@@ -101,6 +103,8 @@ def rmdef(argv: list[str], ctx: Context) -> int:
             missing += [NOT_FOUND.format(name, objtype) for name in wanted if name not in existing]
             removing.remove(there)
             removed += len(there)
+        if "osimage" in types:
+            forget_undefined(connection, open_home(ctx.env))
     for sentence in missing:
         ctx.complain(f"Error: {sentence}")
     ctx.say(

@@ -14,8 +14,10 @@ from cli.power import ring
 from core.errors import RequestError
 from core.fold import fold
 from core.imagedoc import SHORT, Copy, Stand
+from db.bootvalues import site_place
 from db.engine import Engine, one_writer, reading, writing
-from db.home import Home
+from db.home import Home, open_home
+from db.lookup import site_values
 from db.schema import open_database
 from routing import imagewishes
 from routing.imageneeds import Needs, copy_of, failing, having
@@ -53,12 +55,22 @@ def images(argv: list[str], ctx: Context) -> int:
         epilog="Exit status: 0 when every service node has what it shall have, 1 when not.",
     )
     parser.add_argument("images", nargs="*", metavar="OSIMAGE", help="only these (default: all)")
+    parser.add_argument(
+        "--look", action="store_true", help="look first whether files have changed on the management node"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line: an image on one host")
     options = parser.parse_args(argv)
-    with reading(open_database(ctx.env)) as connection:
-        stood = imagewishes.standing(connection, options.images or None)
-    for name in options.images:
-        if name not in stood:
+    engine = open_database(ctx.env)
+    if options.look:
+        home = open_home(ctx.env)
+        imagewishes.look_again(engine, home, options.images)
+        ring(home)
+    with reading(engine) as connection:
+        known = imagewishes.defined(connection, site_place(site_values(connection)))
+        named = {name: known.get(name, name) for name in options.images}
+        stood = imagewishes.standing(connection, set(named.values()) or None)
+    for name, copied in named.items():
+        if copied not in stood:
             raise RequestError(f"no service node shall have osimage {name}: nodeset asks for images")
     lines = [line for one in stood.values() for line in lines_of(one, time.time())]
     if options.json:
@@ -155,5 +167,5 @@ def show(ctx: Context, stood: Mapping[str, Standing], shown: dict[str, str]) -> 
         text = ", ".join(f"{fold(names)} {state}" for state, names in groups.items())
         if shown.get(image) != text:
             shown[image] = text
-            ctx.say(printable(f"osimage {image}: {text}"))
+            ctx.say(printable(f"{one.doc.title}: {text}"))
             ctx.out.flush()

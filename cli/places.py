@@ -30,7 +30,8 @@ MN_ALONE = {
 def is_here(name: str, argv: list[str]) -> bool:
     """Whether a service node runs this command itself."""
     kind, words = _kind(name, argv)
-    return kind in HERE and words not in WRITING
+    looks = kind == "serval images" and "--look" in argv
+    return kind in HERE and words not in WRITING and not looks
 
 
 def refuse_mn_alone(name: str, argv: list[str]) -> None:

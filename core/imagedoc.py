@@ -21,6 +21,17 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 SHORT = 12
 
 
+class Form(StrEnum):
+    """What the files of a document become on a service node."""
+
+    #: Nodes load them as they are.
+    FILES = "files"
+    #: The only one lists an installation tree (core.images.medialist), which is brought by it.
+    MEDIA = "media"
+    #: The last one is an archive of the tree that nodes have for their root over NFS.
+    ROOT = "root"
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFile:
     """One file: `name` below the image's folder, bytes, SHA-256."""
@@ -34,7 +45,10 @@ class ImageFile:
 
 @dataclass(frozen=True, slots=True)
 class ImageDoc:
-    """The files that nodes boot of one osimage, in the order in which they are put into service."""
+    """The files that nodes boot of one osimage, in the order in which they are put into service.
+
+    An installation tree is one for all osimages that install from it: its name is its folder.
+    """
 
     image: str
     #: As it is served: `install/netboot/debian12/x86_64/compute`.
@@ -42,6 +56,14 @@ class ImageDoc:
     files: tuple[ImageFile, ...]
     #: When somebody asked again after service nodes had failed.
     asked: float = 0.0
+    form: Form = Form.FILES
+    #: Bytes of what the list of an installation tree names.
+    listed: int = 0
+
+    @property
+    def title(self) -> str:
+        """What people read."""
+        return f"the media {self.image}" if self.form is Form.MEDIA else f"osimage {self.image}"
 
     @property
     def version(self) -> str:
@@ -51,8 +73,8 @@ class ImageDoc:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
-        return sum(file.size for file in self.files)
+        """Bytes of all of it."""
+        return sum(file.size for file in self.files) + self.listed
 
     def to_text(self) -> str:
         """As JSON, the same for equal documents."""
@@ -64,7 +86,8 @@ def from_text(text: str) -> ImageDoc:
     try:
         told = json.loads(text)
         files = tuple(ImageFile(**file) for file in told["files"])
-        doc = ImageDoc(told["image"], told["folder"], files, float(told["asked"]))
+        form, listed = Form(told.get("form", Form.FILES)), int(told.get("listed", 0))
+        doc = ImageDoc(told["image"], told["folder"], files, float(told["asked"]), form, listed)
         _check(doc)
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"the document of an image cannot be read: {error}") from error

@@ -85,7 +85,7 @@ def images(lab: Laboratory, stages: Stages) -> None:
 
 def statelites(lab: Laboratory, stages: Stages) -> None:
     """The same with a root that is only read, over NFS and in memory. Raises UnavailableError."""
-    with stages.stage("liteimg; its tree and litetree on the service nodes"):
+    with stages.stage("liteimg; litetree, and nodeset --wait: service nodes have its tree"):
         statelite(lab)
     with stages.stage("booted, and its root is NFS"):
         found = {"usr": "no", "var": "no", "kept": "2", "near": "1", "site": "own", "joined": "joined,"}
@@ -135,21 +135,16 @@ def statelite(lab: Laboratory) -> None:
     for sn in SNS:
         share(lab, sn)
     serve_state(lab)
-    lab.must("nodeset", "compute", f"osimage={STATELITE}")
+    lab.must("nodeset", "compute", f"osimage={STATELITE}", "--wait", seconds=BUILD_S)
 
 
 def share(lab: Laboratory, sn: str) -> None:
-    """What a mount of installdir, or rsync, does elsewhere: no kernel of this machine mounts NFS."""
+    """The folders of litetree on a service node; the root comes by itself."""
     there = lab.folder / sn / "root/install"
     for name, text in LITE.items():
         file = there / "lite" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{text}\n", encoding="utf-8")
-    made = lab.folder / MN / "root" / FOLDER
-    (lab.folder / sn / "root" / FOLDER).mkdir(parents=True, exist_ok=True)
-    for name in ("kernel-statelite", "initrd-statelite.gz", "rootimg-statelite"):
-        copied = ["cp", "-al", "--", str(made / name), str(lab.folder / sn / "root" / FOLDER)]
-        subprocess.run(copied, check=True)
 
 
 def serve_state(lab: Laboratory) -> None:

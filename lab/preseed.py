@@ -5,7 +5,6 @@ at the service node that answered (lab/preseedmirror.py). At its end it says `ne
 nodes let the node boot its disk; there it reports `booted` by itself.
 """
 
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -49,13 +48,8 @@ def install(lab: Laboratory, stages: Stages) -> None:
 
 
 def share(lab: Laboratory, folder: Path) -> None:
-    """What copycds does, and what brings it to service nodes; and disks for the nodes."""
-    for host in (MN, *SNS):
-        there = lab.folder / host / "root" / FOLDER
-        try:
-            shutil.copytree(folder, there, copy_function=os.link)
-        except shutil.Error:
-            shutil.copytree(folder, there, dirs_exist_ok=True)
+    """What copycds does; and disks for the nodes."""
+    shutil.copytree(folder, lab.folder / MN / "root" / FOLDER)
     for name, machine in lab.machines.items():
         lab.machines[name] = replace(machine, megabytes=MEGABYTES, gigabytes=GIGABYTES)
         lab.machines[name].save()
@@ -66,7 +60,7 @@ def define(lab: Laboratory) -> None:
     attributes = ("osvers=debian12", "osarch=x86_64", "profile=compute", "provmethod=install")
     lab.must("chdef", "-t", "osimage", "-o", OSIMAGE, *attributes, f"addkcmdline={ARGUMENTS}")
     lab.must("chtab", "key=system", "passwd.username=root", f"passwd.password={HASH}")
-    lab.must("nodeset", NODE, f"osimage={OSIMAGE}")
+    lab.must("nodeset", NODE, f"osimage={OSIMAGE}", "--wait", seconds=INSTALL_S)
     if missing := [str(file) for file in answers(lab) if HASH not in read(file)]:
         raise UnavailableError(f"no answers, or without root's password: {', '.join(missing)}")
 

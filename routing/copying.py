@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import disk_usage
 
-from core.errors import RequestError
+from core.errors import DefinitionError, RequestError
+from core.fold import fold
 from core.images import mediarows
 from core.images.media import MARKS, Medium, decided
 from core.images.sources import Kind, find
 from core.nodeset.files import DEBIAN_ARCH, INSTALL
 from core.services import settings
+from db.bootvalues import site_place
 from db.definitions import read_rows
 from db.deliveries import Said
 from db.engine import Connection, Engine, reading, writing
@@ -18,10 +20,11 @@ from db.home import Home
 from db.images import write_image
 from db.lookup import site_values
 from drivers.files import write_whole
-from drivers.images import media, mediatree
+from drivers.images import media, medialook, mediatree
 from drivers.images.build import Tell
 from drivers.images.jail import Cancelled, Jail, free_space
 from drivers.images.shelf import Shelf, sweep
+from routing.imagewishes import defined, publish
 from routing.imaging import carried_out
 from routing.osimages import SHIPPED, Source
 from routing.syncing import Hand, Order
@@ -31,6 +34,8 @@ INSTALLERS = Path("/usr/lib/debian-installer/images")
 #: Kept free besides what is copied.
 SPARE_BYTES = 64 << 20
 TENTHS = 10
+#: How many names are said.
+MOST_SAID = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +106,23 @@ def copycds(order: Order) -> Said:
                 with writing(order.engine) as connection:
                     names = put_osimages(connection, order.home, one, installdir)
                 said[-1] += f"; osimages {', '.join(names)}"
+            if having := published(order, one.folder, installdir):
+                said[-1] += f"; goes to {fold(having)}"
         return "\n".join(said)
 
     return carried_out(order, act)
+
+
+def published(order: Order, folder: str, installdir: str) -> list[str]:
+    """Let those have a tree whose nodes are installed from it; their names."""
+    with reading(order.engine) as connection:
+        known = defined(connection, site_place(site_values(connection)))
+    key = f"{INSTALL}{folder.removeprefix(installdir)}"
+    name = next((name for name, other in known.items() if other == key), None)
+    try:
+        return publish(order.engine, order.home, name) if name else []
+    except DefinitionError:
+        return []  # nobody is installed from what is not known
 
 
 def part(tell: Tell, number: int, count: int) -> Tell:
@@ -133,6 +152,10 @@ def copy_one(home: Home, one: Copy, jail: Jail, tell: Tell) -> str:
         said += network_installer(one.medium, new)
         if one.medium.partial and len(seen) == 1:
             said += "; it has not all packages: genimage and the installer need a mirror in pkgdir"
+        tell(95, "listing what service nodes shall have")
+        _, left_out = medialook.renew(new, jail.stop)
+        if left_out:
+            said += f"; service nodes do not get {', '.join(left_out[:MOST_SAID])}, which leads out of it"
         if jail.stop():
             raise Cancelled("cancelled")
         tell(97, "putting it into service")

@@ -8,14 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from core.dhcpplan import same_host
+from core.errors import RequestError
 from core.imagedoc import Copy, ImageDoc, Stand, failed
+from core.nodeset.cmdline import Place
 from core.nodeset.decide import Decision
 from core.nodeset.images import Image
 from core.nodeset.words import Step, Word
 from db.bootvalues import BootValues
 from db.engine import Connection
 from db.home import Home
-from routing.imagewishes import Standing, asked_again, document, mounted, standing
+from routing.imagewishes import Standing, asked_again, copied_as, document, mounted, standing
 
 Pool = tuple[str, ...]
 
@@ -44,31 +46,59 @@ def needs(
 ) -> Needs:
     """What these nodes need of images. Raises UnavailableError when an image cannot be read."""
     found, shared = Needs(), mounted(values.site)
-    groups = users(values.images, decisions, pools)
+    groups = users(values.images, decisions, pools, values.place)
     later = {word.value for word in chain[1:] if word.step is Step.OSIMAGE and word.value in values.images}
-    known = standing(connection, {*groups, *later}) if groups or later else {}
-    for name in sorted({*groups, *later}):
-        old = known.get(name)
-        doc = document(values.images[name], values.place, home, old.doc if old else None)
+    asked = {name: values.images[name] for name in later} | {one.imagename: one for one, _ in groups.values()}
+    names = {_name(image, values.place) for image in asked.values()} | groups.keys()
+    known = standing(connection, names) if names else {}
+    done: set[str] = set()
+    for image in sorted(asked.values(), key=lambda one: one.imagename):
+        name = _name(image, values.place)
+        old, (_, nodes_of) = known.get(name), groups.get(name, (image, {}))
+        if name in done:
+            continue
+        done.add(name)
+        try:
+            doc = document(image, values.place, home, old.doc if old else None, shared=shared)
+        except RequestError as error:
+            far = {pool: nodes for pool, nodes in nodes_of.items() if not _has_mn(pool, home.mn)}
+            found.refused |= {node: error.message for nodes in far.values() for node in nodes}
+            continue
         if doc is None:
             continue
-        for pool, nodes in groups.get(name, {}).items():
+        for pool, nodes in nodes_of.items():
             if not shared:
                 _ask(found, doc, old, pool, nodes, home.mn)
-        asking = groups.get(name) or {tuple(pools[node]) for node in decisions}
-        _wish(found, doc, old, asking, home.mn)
+        _wish(found, doc, old, nodes_of or {tuple(pools[node]) for node in decisions}, home.mn)
     return found
 
 
+def _name(image: Image, place: Place) -> str:
+    """The name of its document; its own where its definition does not allow one."""
+    try:
+        return copied_as(image, place)
+    except RequestError:
+        return image.imagename
+
+
+def _has_mn(pool: Pool, mn: str) -> bool:
+    return any(same_host(member, mn) for member in pool)
+
+
 def users(
-    images: Mapping[str, Image], decisions: Mapping[str, Decision], pools: Mapping[str, Sequence[str]]
-) -> dict[str, dict[Pool, list[str]]]:
-    """Image → pool → nodes that boot it now."""
-    found: dict[str, dict[Pool, list[str]]] = {}
+    images: Mapping[str, Image],
+    decisions: Mapping[str, Decision],
+    pools: Mapping[str, Sequence[str]],
+    place: Place,
+) -> dict[str, tuple[Image, dict[Pool, list[str]]]]:
+    """Name of a document → an image of it, and pool → nodes that boot it now."""
+    found: dict[str, tuple[Image, dict[Pool, list[str]]]] = {}
+    names: dict[str, str] = {}
     for node, decision in decisions.items():
-        name = decision.nodetype.get("provmethod", "")
-        if name in images:
-            found.setdefault(name, {}).setdefault(tuple(pools[node]), []).append(node)
+        if image := images.get(decision.nodetype.get("provmethod", "")):
+            name = names.get(image.imagename) or names.setdefault(image.imagename, _name(image, place))
+            _, of = found.setdefault(name, (image, {}))
+            of.setdefault(tuple(pools[node]), []).append(node)
     return found
 
 
@@ -99,7 +129,7 @@ def _ask(
     have = having(pool, doc, copies, mn)
     for member in pool:
         if member not in have:
-            said = f"{member} does not have osimage {doc.image} yet ({_brief(doc, copies, member)})"
+            said = f"{member} does not have {doc.title} yet ({_brief(doc, copies, member)})"
             found.behind.append((member, said, nodes))
     if not have:
         found.behind = found.behind[: -len(pool)]
@@ -118,7 +148,7 @@ def _wish(found: Needs, doc: ImageDoc, old: Standing | None, asking: Iterable[Po
 def _nobody(doc: ImageDoc, copies: Mapping[str, Copy], pool: Pool) -> str:
     told = "; ".join(f"{member}: {_brief(doc, copies, member)}" for member in pool)
     return (
-        f"no service node of its pool has osimage {doc.image} as it is now ({told}). It is on its way: "
+        f"no service node of its pool has {doc.title} as it is now ({told}). It is on its way: "
         f"serval images {doc.image} shows how far, and nodeset --wait waits for the first of them"
     )
 

@@ -1,32 +1,35 @@
 """Which images service nodes shall have: a document for each osimage, made from what lies on this host.
 
+What is installed to disk needs the media: one document for all osimages that have the same (docs/adr/0019).
+
 nodeset adds the members of its nodes' pools; packimage writes the new version, and who no node needs it from
 any more loses it. How it gets there is routing/imagespread.py's business, and what a service node does with
 it routing/imagecopies.py's.
 """
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from core.errors import RequestError
-from core.imagedoc import Copy, ImageDoc, from_text
+from core.imagedoc import Copy, Form, ImageDoc, from_text
+from core.images.medialist import NAME as LIST
 from core.nodeset.cmdline import Place
-from core.nodeset.files import INSTALL, of_image
+from core.nodeset.files import INSTALL, LITE_PARCEL, media, of_image
 from core.nodeset.images import Image, image_of
 from core.nodeset.words import Step
 from core.wanted import Kind
 from db import imagecopies, wanted
 from db.bootvalues import site_place
+from db.definitions import read_rows
 from db.engine import Connection, Engine, one_writer, reading, writing
 from db.home import Home
 from db.images import read_image
 from db.lookup import Values, effective, site_values, split_list
+from drivers.images import medialook
 from drivers.images.copies import describe
 from drivers.servedfiles import first_complete
 from routing.pools import members, pools_from
-
-#: How images are booted whose files are copied; an installation's media are not.
-COPIED = (Step.NETBOOT, Step.STATELITE)
 
 NOTHING = Copy("", "")
 
@@ -46,29 +49,42 @@ def mounted(site: Values) -> bool:
     return bool(site.get("installloc", "").strip())
 
 
-def packed(image: Image, place: Place, home: Home) -> tuple[str, list[str]] | None:
-    """Folder and files of an image that is copied; None when it is not of that kind, or not packed here."""
-    installdir = home.host_path(place.installdir)
-    if image.provmethod not in COPIED or not installdir.is_dir():
-        return None
-    files = first_complete(of_image(image, place.installdir), {INSTALL: installdir})
-    if files is None or image.on_nfs:  # a tree: whoever serves it mounts installdir, or has it from rsync
-        return None
-    folder = files.kernel.rpartition("/")[0]
-    return folder, [path.rpartition("/")[2] for path in files.paths()]
+def copied_as(image: Image, place: Place) -> str:
+    """The name of an image's document: its own, or the folder of the media that it is installed from.
 
-
-def document(image: Image, place: Place, home: Home, old: ImageDoc | None) -> ImageDoc | None:
-    """What service nodes shall have of an image; None when there is nothing to copy.
-
-    Reads the files that `old` does not know. Raises UnavailableError.
+    Raises DefinitionError.
     """
-    found = packed(image, place, home)
-    if found is None:
+    return media(image, place.installdir) if image.provmethod == Step.INSTALL else image.imagename
+
+
+def document(
+    image: Image, place: Place, home: Home, old: ImageDoc | None, *, shared: bool
+) -> ImageDoc | None:
+    """What service nodes shall have of an image; None when it is not here.
+
+    Reads the files that `old`, or the list of an installation tree, does not know. With `shared` service
+    nodes see this host's files. Raises DefinitionError, RequestError, UnavailableError.
+    """
+    install = home.host_path(place.installdir)
+    files = (
+        first_complete(of_image(image, place.installdir), {INSTALL: install}) if install.is_dir() else None
+    )
+    if files is None:
         return None
-    served, names = found
-    folder = home.host_path(place.installdir) / served.partition("/")[2]
-    return describe(image.imagename, served, folder, names, old)
+    name = copied_as(image, place)
+    if image.provmethod == Step.INSTALL:
+        folder = install / name.partition("/")[2]
+        listed, _ = medialook.renew(folder)
+        doc = describe(name, name, folder, [LIST], old)
+        return replace(doc, form=Form.MEDIA, listed=listed.size)
+    served = files.kernel.rpartition("/")[0]
+    folder, names = install / served.partition("/")[2], [path.rpartition("/")[2] for path in files.paths()]
+    if not image.on_nfs:
+        return replace(describe(name, served, folder, names, old), form=Form.FILES)
+    archive = [LITE_PARCEL] if (folder / LITE_PARCEL).is_file() else []
+    if not archive and not shared:
+        raise RequestError(f"the root of osimage {name} is not packed for service nodes: run liteimg {name}")
+    return replace(describe(name, served, folder, [*names[:2], *archive], old), form=Form.ROOT)
 
 
 def standing(connection: Connection, images: Collection[str] | None = None) -> dict[str, Standing]:
@@ -96,27 +112,68 @@ def enter(connection: Connection, wishes: Mapping[str, tuple[Collection[str], Im
 
 
 def publish(engine: Engine, home: Home, name: str) -> list[str]:
-    """Write what packimage has made for those whose nodes boot it; they, without the management node.
+    """Write what an osimage is now for those whose nodes boot it; they, without the management node.
 
-    Who waits for its first copy goes on waiting. Raises DefinitionError when there is no such osimage,
-    UnavailableError when it cannot be read.
+    Who waits for its first copy goes on waiting, and a root on NFS stays wherever it was, for nodes may run
+    on it. Raises DefinitionError when there is no such osimage, UnavailableError when it cannot be read.
     """
     with reading(engine) as connection:
-        place = site_place(site_values(connection))
-        old = standing(connection, [name]).get(name)
+        site = site_values(connection)
+        place = site_place(site)
         image = image_of(name, read_image(connection, name))
-    doc = document(image, place, home, old.doc if old else None)
+        key = copied_as(image, place)
+        same = [one for one, other in defined(connection, place).items() if other == key]
+        old = standing(connection, [key]).get(key)
+    doc = document(image, place, home, old.doc if old else None, shared=mounted(site))
     if doc is None:
         return []
     with writing(engine) as connection:
         one_writer(connection)
-        having = users(connection, name, home.mn)
-        if now := standing(connection, [name]).get(name):
+        having = users(connection, same, home.mn)
+        if now := standing(connection, [key]).get(key):
             first = {member for member in now.members if not now.copies.get(member, NOTHING).version}
-            having |= first - {home.mn}
+            having |= (set(now.members) if doc.form is Form.ROOT else first) - {home.mn}
         members_ = sorted({home.mn, *having}) if having else []
-        wanted.put(connection, Kind.IMAGE, {name: (members_, doc.to_text())})
+        wanted.put(connection, Kind.IMAGE, {key: (members_, doc.to_text())})
     return sorted(having)
+
+
+def defined(connection: Connection, place: Place) -> dict[str, str]:
+    """Every osimage → the name of its document; those that cannot have one are left out."""
+    found = {}
+    for name, values in read_rows(connection, "osimage").items():
+        with suppress(RequestError):
+            found[name] = copied_as(image_of(name, values), place)
+    return found
+
+
+def look_again(engine: Engine, home: Home, names: Collection[str]) -> None:
+    """Look at these osimages or media, or at all that service nodes shall have, and write what has changed.
+
+    Raises RequestError for one that is not defined, and what `publish` raises.
+    """
+    with reading(engine) as connection:
+        known = defined(connection, site_place(site_values(connection)))
+        keys = {known.get(name, name) for name in names or wanted.names(connection, Kind.IMAGE)}
+    by_key = {key: name for name, key in known.items()}
+    if names and (strange := keys - by_key.keys()):
+        raise RequestError(f"there is no osimage {', '.join(sorted(strange))}, nor one installed from it")
+    for key in sorted(keys & by_key.keys()):
+        publish(engine, home, by_key[key])
+
+
+def forget_undefined(connection: Connection, home: Home) -> None:
+    """Service nodes remove copies whose osimages are not defined any more and no node names.
+
+    Roots on NFS stay, for nodes may run on them. The caller has called `one_writer`.
+    """
+    known = defined(connection, site_place(site_values(connection))).values()
+    gone = [
+        name
+        for name, one in standing(connection).items()
+        if name not in known and one.doc.form is not Form.ROOT and not users(connection, [name], home.mn)
+    ]
+    wanted.remove(connection, Kind.IMAGE, gone)
 
 
 def forget(connection: Connection, name: str) -> None:
@@ -124,15 +181,19 @@ def forget(connection: Connection, name: str) -> None:
     wanted.remove(connection, Kind.IMAGE, [name])
 
 
-def users(connection: Connection, image: str, mn: str) -> set[str]:
-    """The members of the pools of all nodes that boot this image or have it in their chain; not the MN."""
+def users(connection: Connection, images: Collection[str], mn: str) -> set[str]:
+    """The members of the pools of all nodes that boot one of these or have it in their chain; not the MN."""
     columns = {
         "nodetype": ["provmethod"],
         "noderes": ["servicenode"],
         "chain": ["chain", "currchain"],
     }
     nodes = effective(connection, columns, None, {})
-    written = {node: row.get("noderes.servicenode", "") for node, row in nodes.items() if boots(row, image)}
+    written = {
+        node: row.get("noderes.servicenode", "")
+        for node, row in nodes.items()
+        if any(boots(row, image) for image in images)
+    }
     pools = pools_from(connection, written, mn, {}).of.values()
     return {member for pool in set(pools) for member in members(pool)} - {mn}
 

@@ -18,6 +18,8 @@ TFTPBOOT = "tftpboot"
 ENDS = ("sfs", "cpio.zst", "cpio.gz", "cpio.xz", "tar.zst", "tar.gz", "tar.xz")
 #: What liteimg writes: beside a stateless image of the same rootimgdir, each with the kernel it belongs to.
 LITE_KERNEL, LITE_INITRD, LITE_ROOT = "kernel-statelite", "initrd-statelite.gz", "rootimg-statelite"
+#: The archive of that root by which it gets to service nodes, when they serve it over NFS.
+LITE_PARCEL = f"{LITE_ROOT}.nfs.tar.zst"
 #: Where the media of a family have kernel and initrd. {deb} is Debian's word for the architecture.
 MEDIA = {
     "redhat": [("images/pxeboot/vmlinuz", "images/pxeboot/initrd.img")],

@@ -13,11 +13,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from core.errors import RequestError, UnavailableError
-from core.imagedoc import ImageDoc, ImageFile
+from core.imagedoc import Form, ImageDoc, ImageFile
+from core.images.medialist import NAME as LIST
+from core.nodeset.files import LITE_PARCEL, LITE_ROOT
 from drivers.files import make_folder, write_whole
-from drivers.images.fetch import Server, Tell, digest, fetch, length
+from drivers.images import mediacopy, medialook, rootcopy
+from drivers.images.fetch import Lines, Server, Tell, digest, fetch, length
 
 FETCH = ".fetch"
+#: What makes files known anew that are not what the document says.
+REMEDIES = {Form.FILES: "packimage {}", Form.ROOT: "liteimg {}", Form.MEDIA: "serval images --look {}"}
+#: How many names are said.
+MOST_SAID = 3
 #: Of a name in `.fetch`: enough of the hash that no two versions meet.
 MARK = 16
 
@@ -33,6 +40,7 @@ class Held:
     brought: bool = False
     #: Name → size, mtime_ns, inode, SHA-256.
     files: dict[str, tuple[int, int, int, str]] = field(default_factory=dict)
+    form: str = Form.FILES
 
 
 class ImageCopies:
@@ -67,12 +75,18 @@ class ImageCopies:
         old = self._held.get(doc.image) or Held(doc.folder, "", 0)
         try:
             missing = [file for file in doc.files if not _is(folder / file.name, file, old)]
-            if missing and not may_fetch:
-                names = ", ".join(str(folder / file.name) for file in missing)
-                raise RequestError(f"{names}: not what was packed. packimage {doc.image} makes it known anew")
-            if missing:
+            lacking = [file.name for file in missing] or _lacking(doc, folder, old, may_fetch=may_fetch)
+            if lacking and not may_fetch:
+                names = ", ".join(str(folder / name) for name in lacking[:MOST_SAID])
+                remedy = REMEDIES[doc.form].format(doc.image)
+                raise RequestError(f"{names}: not what was packed. {remedy} makes it known anew")
+            brought = old.brought
+            if lacking and doc.form is Form.MEDIA:
+                brought |= self._bring_media(doc, folder, servers, tell)
+            elif lacking:
+                brought = True
                 self._bring(doc, missing, folder, servers, tell)
-            self._note(doc, folder, old, brought=old.brought or bool(missing))
+            self._note(doc, folder, old, brought=brought)
         except OSError as error:
             raise UnavailableError(f"{error.filename or folder}: {error.strerror}") from error
 
@@ -83,8 +97,10 @@ class ImageCopies:
             return
         folder = self._place(old.folder)
         try:
-            if old.brought:
-                _remove(folder, old.files)
+            if old.brought and old.form == Form.MEDIA:
+                mediacopy.remove(folder)
+            elif old.brought:
+                _take_away(folder, old.files)
             shutil.rmtree(folder / FETCH, ignore_errors=True)
             if old.brought and not any(folder.iterdir()):
                 folder.rmdir()
@@ -102,37 +118,61 @@ class ImageCopies:
     ) -> None:
         parts = {file: folder / FETCH / f"{file.sha256[:MARK]}-{file.name}" for file in missing}
         (folder / FETCH).mkdir(mode=0o700, parents=True, exist_ok=True)
-        _remove(folder / FETCH, {one.name for one in (folder / FETCH).iterdir()} - names_of(parts.values()))
+        _clear(folder / FETCH, {one.name for one in (folder / FETCH).iterdir()} - names_of(parts.values()))
         _refuse_without_room(folder, sum(file.size - length(part) for file, part in parts.items()))
         done = doc.size - sum(file.size for file in missing)
-        for file, part in parts.items():
-
-            def told(bytes_: int, done: int = done) -> None:
-                tell(done + bytes_)
-
-            fetch(file, f"/{doc.folder}/{file.name}", servers, part, told)
-            done += file.size
+        lines = Lines()
+        try:
+            for file, part in parts.items():
+                fetch(
+                    file, f"/{doc.folder}/{file.name}", servers, part, _from(tell, done), lines=lines
+                )  # fmt: skip
+                done += file.size
+        finally:
+            lines.close()
+        if doc.form is Form.ROOT:
+            archive = next((part for file, part in parts.items() if file.name == LITE_PARCEL), None)
+            rootcopy.unpack(archive or folder / LITE_PARCEL, folder / FETCH, tell, doc.size)
         for part in parts.values():
             part.chmod(0o644)
             _flush(part)
+        if doc.form is Form.ROOT:
+            rootcopy.put(folder / FETCH, folder)
         for file, part in parts.items():
             part.replace(folder / file.name)
         _flush(folder)
         shutil.rmtree(folder / FETCH)
 
+    def _bring_media(self, doc: ImageDoc, tree: Path, servers: Sequence[Server], tell: Tell) -> bool:
+        lines = Lines()
+
+        def take(file: ImageFile, path: str, part: Path, done: int) -> None:
+            fetch(file, path, servers, part, _from(tell, done), lines=lines)
+
+        try:
+            return mediacopy.bring(doc, tree, take, _refuse_without_room)
+        finally:
+            lines.close()
+
     def _note(self, doc: ImageDoc, folder: Path, old: Held, *, brought: bool) -> None:
-        new = Held(doc.folder, doc.version, doc.size, brought)
+        new = Held(doc.folder, doc.version, doc.size, brought, form=doc.form)
         new.files = {file.name: (*_mark(folder / file.name), file.sha256) for file in doc.files}
+        if doc.form is Form.ROOT:
+            new.files[LITE_ROOT] = (*_mark(folder / LITE_ROOT), "")
         if new != old:
             self._held[doc.image] = new
             self._save()
-        if old.brought and old.folder == doc.folder:
-            _remove(folder, old.files.keys() - new.files.keys())
+        if doc.form is Form.MEDIA:
+            shutil.rmtree(mediacopy.beside(folder), ignore_errors=True)
+        elif old.brought and old.folder == doc.folder:
+            _take_away(folder, old.files.keys() - new.files.keys())
 
     def _unchanged(self, one: Held) -> bool:
         try:
             folder = self._place(one.folder)
-            return all(_mark(folder / name) == tuple(known[:3]) for name, known in one.files.items())
+            if any(_mark(folder / name) != tuple(known[:3]) for name, known in one.files.items()):
+                return False
+            return one.form != Form.MEDIA or not _lacks_of_list(folder)
         except OSError:
             return False
 
@@ -202,9 +242,43 @@ def _refuse_without_room(folder: Path, needed: int) -> None:
         )
 
 
-def _remove(folder: Path, names: Iterable[str]) -> None:
+def _lacking(doc: ImageDoc, folder: Path, old: Held, *, may_fetch: bool) -> list[str]:
+    """What lacks although all files of the document are right."""
+    if doc.form is Form.MEDIA:
+        return _lacks_of_list(folder)
+    if doc.form is Form.FILES or ((folder / LITE_ROOT).is_dir() and not may_fetch):
+        return []
+    seen = old.files.get(LITE_ROOT)
+    if seen is None or old.version != doc.version or not (folder / LITE_ROOT).is_dir():
+        return [LITE_ROOT]
+    return [] if tuple(seen[:3]) == _mark(folder / LITE_ROOT) else [LITE_ROOT]
+
+
+def _lacks_of_list(tree: Path) -> list[str]:
+    listed = medialook.read(tree)
+    return [LIST] if listed is None else medialook.lacking(tree, listed)
+
+
+def _from(tell: Tell, done: int) -> Tell:
+    """Tells of a part of the whole, before which so many bytes were there."""
+    return lambda there: tell(done + there)
+
+
+def _clear(folder: Path, names: Iterable[str]) -> None:
     for name in names:
-        (folder / name).unlink(missing_ok=True)
+        if (folder / name).is_dir() and not (folder / name).is_symlink():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _take_away(folder: Path, names: Iterable[str]) -> None:
+    """Remove files, and a root that is a tree in one step, with the one before it."""
+    for name in names:
+        if name == LITE_ROOT:
+            rootcopy.remove(folder, folder / FETCH)
+        else:
+            (folder / name).unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

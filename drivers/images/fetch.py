@@ -7,10 +7,12 @@ when its SHA-256 is right; otherwise it is thrown away.
 import hashlib
 import http.client
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote
 
 from core.errors import RequestError, UnavailableError
 from core.imagedoc import ImageFile
@@ -40,6 +42,52 @@ class Different(Exception):
     """A server has another file of this name, or none: it is not asked again. Its text says so."""
 
 
+class Lines:
+    """Connections to servers, each used again as long as both ends keep it."""
+
+    def __init__(self) -> None:
+        self._open: dict[Server, http.client.HTTPConnection] = {}
+        #: Who gave something last: it is asked first.
+        self.best: Server | None = None
+
+    def close(self) -> None:
+        """Close all."""
+        for server in list(self._open):
+            self._drop(server)
+
+    @contextmanager
+    def asked(
+        self, server: Server, method: str, path: str, headers: dict[str, str]
+    ) -> Iterator[http.client.HTTPResponse]:
+        """The answer; who does not read it to its end loses the connection. Raises UnavailableError."""
+        answer = self._ask(server, method, path, headers)
+        try:
+            with answer:
+                yield answer
+        finally:
+            if answer.length != 0:
+                self._drop(server)
+
+    def _ask(
+        self, server: Server, method: str, path: str, headers: dict[str, str]
+    ) -> http.client.HTTPResponse:
+        while True:
+            again = server in self._open
+            if not again:
+                self._open[server] = http.client.HTTPConnection(server.host, server.port, timeout=TIMEOUT_S)
+            try:
+                self._open[server].request(method, quote(path), headers=headers)
+                return self._open[server].getresponse()
+            except (OSError, http.client.HTTPException) as error:
+                self._drop(server)
+                if not again:  # one that was kept may have been closed meanwhile
+                    raise UnavailableError(f"{server}{path}: {error or type(error).__name__}") from error
+
+    def _drop(self, server: Server) -> None:
+        if connection := self._open.pop(server, None):
+            connection.close()
+
+
 def fetch(
     file: ImageFile,
     path: str,
@@ -47,6 +95,7 @@ def fetch(
     part: Path,
     tell: Tell,
     pauses: Sequence[float] = PAUSES_S,
+    lines: Lines | None = None,
 ) -> None:
     """Make `part` the whole file; `path` is that of the URL.
 
@@ -54,12 +103,13 @@ def fetch(
     is not asked again. Raises UnavailableError with what each said, RequestError when the disk does not take
     it, and whatever `tell` raises.
     """
-    left, said, fruitless = list(servers), dict[Server, str](), 0
+    lines = lines or Lines()
+    left, said, fruitless = sorted(servers, key=lambda one: one != lines.best), dict[Server, str](), 0
     while left and fruitless <= len(pauses):
         before = length(part)
         for server in list(left):
             try:
-                begun = _take(file, path, server, part, tell)
+                begun = _take(file, path, server, part, tell, lines)
             except UnavailableError as error:
                 said[server] = error.message
                 continue
@@ -68,6 +118,7 @@ def fetch(
                 left.remove(server)
                 continue
             if digest(part) == file.sha256:
+                lines.best = server
                 return
             part.unlink()
             said[server] = f"{server}{path} is not the file that was packed: its SHA-256 differs"
@@ -81,12 +132,14 @@ def fetch(
 
 def served(server: Server, path: str, size: int) -> str:
     """What is wrong with a file as a server offers it; empty when it has this size."""
+    lines = Lines()
     try:
-        answer = _ask(server, "HEAD", path, {})
+        with lines.asked(server, "HEAD", path, {}) as answer:
+            found = answer.getheader("Content-Length")
     except UnavailableError as error:
         return error.message
-    with answer:
-        found = answer.getheader("Content-Length")
+    finally:
+        lines.close()
     if answer.status != http.client.OK:
         return f"{server}{path}: status {answer.status} {answer.reason}"
     return "" if found == str(size) else f"{server}{path} has {found} bytes, not {size}"
@@ -103,7 +156,7 @@ def digest(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _take(file: ImageFile, path: str, server: Server, part: Path, tell: Tell) -> int:
+def _take(file: ImageFile, path: str, server: Server, part: Path, tell: Tell, lines: Lines) -> int:
     """Take what is missing from one server; the bytes that were there before.
 
     Raises UnavailableError when it does not come, Different when it never will.
@@ -115,23 +168,13 @@ def _take(file: ImageFile, path: str, server: Server, part: Path, tell: Tell) ->
     with _opened(part) as out:
         if have == file.size:
             return have
-        answer = _ask(server, "GET", path, {"Range": f"bytes={have}-"} if have else {})
-        with answer:
+        headers = {"Range": f"bytes={have}-"} if have else {}
+        with lines.asked(server, "GET", path, headers) as answer:
             begun = _offset(answer, f"{server}{path}", have, file.size)
             out.seek(begun)
             out.truncate()
             _copy(answer, out, file.size, tell, f"{server}{path}")
     return begun
-
-
-def _ask(server: Server, method: str, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-    connection = http.client.HTTPConnection(server.host, server.port, timeout=TIMEOUT_S)
-    try:
-        connection.request(method, path, headers={"Connection": "close", **headers})
-        return connection.getresponse()
-    except (OSError, http.client.HTTPException) as error:
-        connection.close()
-        raise UnavailableError(f"{server}{path}: {error or type(error).__name__}") from error
 
 
 def _offset(answer: http.client.HTTPResponse, url: str, have: int, size: int) -> int:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from core.errors import DefinitionError
 from core.images.statelite import Entry, Lite
-from core.nodeset.files import LITE_INITRD, LITE_KERNEL, LITE_ROOT
+from core.nodeset.files import LITE_INITRD, LITE_KERNEL, LITE_PARCEL, LITE_ROOT
 from drivers.images import dracut
 from drivers.images.build import DISTRIBUTIONS, Tell, explained, put_files
 from drivers.images.jail import Jail, need_root
-from drivers.images.pack import Wanted, hashed, list_files, run, set_password
+from drivers.images.pack import Compression, Method, Wanted, hashed, list_files, run, set_password
 from drivers.images.recipe import Recipe
 from drivers.images.shelf import Shelf, clear, exchange
 
@@ -26,12 +26,20 @@ MOUNTS = ("tmpfs", "persistent", "localdisk")
 
 
 def make(
-    recipe: Recipe, lite: Lite, folder: Path, jail: Jail, tell: Tell, *, password: str, packed: Wanted | None
+    recipe: Recipe,
+    lite: Lite,
+    folder: Path,
+    jail: Jail,
+    tell: Tell,
+    *,
+    password: str,
+    packed: Wanted | None,
+    spread: bool = False,
 ) -> Path:
     """Make the statelite form of the tree in `folder`; the root that is in service then.
 
-    It is a tree that nodes mount over NFS, or with `packed` a file that they have in memory. Raises
-    ServalError, and then everything is as it was.
+    It is a tree that nodes mount over NFS, with `spread` also as an archive for service nodes; or with
+    `packed` a file that nodes have in memory. Raises ServalError, and then everything is as it was.
     """
     need_root()
     shelf = Shelf(folder)
@@ -61,14 +69,28 @@ def make(
             made = folder / packed.name.replace("rootimg", LITE_ROOT)
             list_files(root, place / "names", packed)
             run(jail, root, place / "names", place / made.name, packed)
+        elif spread:
+            tell(70, "archive for service nodes")
+            archive(jail, root, place)
         tell(95, "putting it into service")
         if packed:
             shelf.put(place / made.name, made.name)
         else:
             put_tree(root, made, folder / OLD)
+        if (place / LITE_PARCEL).exists():
+            shelf.put(place / LITE_PARCEL, LITE_PARCEL)
+        else:
+            (folder / LITE_PARCEL).unlink(missing_ok=True)  # of an earlier tree
         for name in (LITE_KERNEL, LITE_INITRD):
             shelf.put(place / name, name)
     return made
+
+
+def archive(jail: Jail, root: Path, place: Path) -> None:
+    """Write the archive by which a root gets to service nodes (drivers/images/rootcopy.py)."""
+    whole = Wanted(Method.TAR, Compression.ZSTD)
+    list_files(root, place / "names", whole)
+    run(jail, root, place / "names", place / LITE_PARCEL, whole)
 
 
 def furnish(root: Path, lite: Lite, jail: Jail) -> None:

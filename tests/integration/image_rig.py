@@ -49,13 +49,15 @@ class Origin:
 
 @dataclass
 class Wire:
-    """A relay to a server that closes each connection after so many bytes of its answer, one number each."""
+    """A relay to a server that closes each connection after so many bytes of its answers, one number each."""
 
     to: Server
     limits: list[int] = field(default_factory=list)
     #: The Range header of each request, empty for none; bytes of all answers that came through.
     ranges: list[str] = field(default_factory=list)
     carried: int = 0
+    #: How many connections there were.
+    lines: int = 0
     _ear: socket.socket = field(default_factory=lambda: socket.create_server((HERE, 0)))
 
     def __post_init__(self) -> None:
@@ -78,18 +80,39 @@ class Wire:
                     self._carry(client)
 
     def _carry(self, client: socket.socket) -> None:
-        asked = b""
-        while b"\r\n\r\n" not in asked:
-            asked += client.recv(65536)
-        found = [line[6:] for line in asked.decode().split("\r\n") if line.startswith("Range:")]
-        self.ranges.append(found[0].strip() if found else "")
+        asked = self._requests(client)
         left = self.limits.pop(0) if self.limits else 1 << 40
+        self.lines += 1
         with socket.create_connection((self.to.host, self.to.port)) as far:
             far.sendall(asked)
+            more = threading.Thread(target=self._ask_more, args=(client, far), daemon=True)
+            more.start()
             while left > 0 and (chunk := far.recv(min(left, 65536))):
                 client.sendall(chunk)
                 left -= len(chunk)
                 self.carried += len(chunk)
+            for end in (client, far):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+            more.join()
+
+    def _ask_more(self, client: socket.socket, far: socket.socket) -> None:
+        """Further requests on the same connection."""
+        with suppress(OSError):
+            while asked := self._requests(client):
+                far.sendall(asked)
+            far.shutdown(socket.SHUT_RDWR)
+
+    def _requests(self, client: socket.socket) -> bytes:
+        """One request, of which note is taken; empty when there are no more."""
+        asked = b""
+        while b"\r\n\r\n" not in asked:
+            if not (chunk := client.recv(65536)):
+                return b""
+            asked += chunk
+        found = [line[6:] for line in asked.decode().split("\r\n") if line.startswith("Range:")]
+        self.ranges.append(found[0].strip() if found else "")
+        return asked
 
 
 def noise(seed: str, size: int) -> bytes:

@@ -30,7 +30,7 @@ mkdef -t node -o n[1-2] groups=compute netboot=xnba servicenode=sn1,sn2 serialpo
 chdef n1 ip=10.0.1.1 mac=52:54:00:00:00:01
 chdef n2 ip=10.0.1.2 mac=52:54:00:00:00:02
 mkdef -t network prov net=10.0.0.0 mask=255.255.0.0
-chdef -t site sharedtftp=0 domain=cluster timezone=Europe/Rome
+chdef -t site sharedtftp=0 domain=cluster timezone=Europe/Rome installloc=/install
 chtab key=system passwd.username=root passwd.password=hunter2
 mkdef -t osimage deb osvers=debian12 osarch=x86_64 profile=compute provmethod=install
 mkdef -t osimage el osvers=rocky9.4 osarch=x86_64 profile=compute provmethod=install

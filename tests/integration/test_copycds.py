@@ -41,7 +41,7 @@ def test_a_dvd_is_copied_and_gets_its_osimages(site: ImageSite, tmp_path: Path) 
     names = [f"rocky9.4-x86_64-{name}" for name in FOUR]
     assert said == f"rocky9.4 x86_64: 5 files in /install/rocky9.4/x86_64; osimages {', '.join(names)}"
     tree = site.install / "rocky9.4/x86_64"
-    assert files(tree) == {*discs.ROCKY, "BaseOS/repodata/repomd.xml", ".fingerprint"}
+    assert files(tree) == {*discs.ROCKY, "BaseOS/repodata/repomd.xml", ".fingerprint", "serval.manifest"}
     assert (tree / "images/pxeboot/vmlinuz").read_text() == "kernel\n"
     assert {path.name for path in tree.parent.iterdir()} == {"x86_64", ".lock"}
     assert site.shell.ok("lsdef -t osimage").split("\n")[:4] == [f"{name}  (osimage)" for name in names]
@@ -178,7 +178,7 @@ def test_links_of_the_administrator_stay_where_media_are_joined(site: ImageSite,
 def test_a_name_and_a_folder_of_ones_own(site: ImageSite, tmp_path: Path) -> None:
     media = discs.iso(tmp_path / "unknown.iso", discs.tree(tmp_path / "unknown", {"README": "x"}))
     copy(site, media, osvers="rocky9.9", osarch="x86_64", folder="/install/own/place")
-    assert files(site.install / "own/place") == {"README", ".fingerprint"}
+    assert files(site.install / "own/place") == {"README", ".fingerprint", "serval.manifest"}
     copy(site, media, osvers="rocky9.9", osarch="x86_64", folder="/install/own/place")
     for folder in ("/install", "/install/own"):
         answer = site.shell.run(f"copycds unknown.iso -n rocky9.9 -a x86_64 -p {folder}")

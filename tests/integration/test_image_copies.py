@@ -110,7 +110,7 @@ def test_the_old_version_stays_until_the_new_one_is_whole(mn: Origin, wire: Wire
 
 def test_a_connection_that_is_cut_is_gone_on_with(mn: Origin, wire: Wire, tmp_path: Path) -> None:
     doc = mn.pack("cut")
-    wire.limits = [1 << 40, 1 << 40, 2 << 20, 1 << 20, 0]
+    wire.limits = [doc.size - doc.files[2].size + (2 << 20), 1 << 20, 0]
     opened(tmp_path).keep(doc, [wire.server], silent)
     assert texts(tmp_path) == texts(mn.top)
     assert wire.ranges[:3] == ["", "", ""]

@@ -284,6 +284,44 @@ def test_who_failed_is_asked_again_by_the_next_nodeset(shell: Shell) -> None:
     assert "no service node shall have osimage disk" in shell.run("serval images disk").err
 
 
+def test_media_and_roots_that_no_service_node_has_are_refused_and_asked_for(shell: Shell) -> None:
+    media, names = "install/debian12/x86_64", ("linux", "initrd.gz")
+    make_image(shell, *names, folder=f"{media}/debian-installer/amd64")
+    shell.ok("mkdef -t osimage second osvers=debian12 osarch=x86_64 profile=other provmethod=install")
+    assert (
+        f"has the media {media} as it is now (sn1: none; sn2: none)"
+        in refusals(shell, "n1 osimage=disk")["n1"]
+    )
+    set_to(shell, "n1 osimage=disk")
+    assert image_members(shell, media) == ("mn1", "sn1", "sn2")
+    engine = open_engine(shell.env["SERVAL_DATABASE"])
+    with writing(engine) as connection:
+        (stood,) = imagewishes.standing(connection).values()
+        imagecopies.note(connection, Copy(media, "sn2", stood.doc.version, 0, 1.0))
+    shown = shell.run("serval images disk")
+    assert (shown.status, "current" in shown.out) == (1, True)
+    told = refusals(shell, "n1,n2 osimage=disk")
+    assert not any("media" in said for said in told.values()), "one member of the pool is enough"
+
+    make_image(shell, "added.deb", folder=media)
+    shell.run("serval images --look second")
+    with reading(engine) as connection:
+        (stood,) = imagewishes.standing(connection).values()
+    assert stood.copies["sn2"].brief(stood.doc.version) == "behind"
+    assert f"media {media} as it is now (sn1: none; sn2: behind)" in refusals(shell, "n1 osimage=disk")["n1"]
+    assert "there is no osimage nowhere" in shell.run("serval images --look nowhere").err
+    shell.ok("rmdef -t osimage disk,second")
+    assert image_members(shell, media) == ()
+
+    shell.ok("mkdef -t osimage lite osvers=debian12 osarch=x86_64 profile=compute provmethod=statelite")
+    make_image(shell, "kernel-statelite", "initrd-statelite.gz", "rootimg-statelite")
+    assert "run liteimg lite" in refusals(shell, "n1 osimage=lite")["n1"]
+    make_image(shell, "rootimg-statelite.nfs.tar.zst")
+    assert "has osimage lite as it is now (sn1: none; sn2: none)" in refusals(shell, "n1 osimage=lite")["n1"]
+    set_to(shell, "n1 osimage=lite")
+    assert image_members(shell, "lite") == ("mn1", "sn1", "sn2")
+
+
 def image_revision(shell: Shell) -> int:
     with reading(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
         return wanted.last(connection, Kind.IMAGE)
@@ -295,9 +333,9 @@ def test_a_later_step_of_a_chain_asks_for_its_image(shell: Shell) -> None:
     assert image_members(shell) == ("mn1", "sn1", "sn2")
 
 
-def image_members(shell: Shell) -> tuple[str, ...]:
+def image_members(shell: Shell, name: str = "compute") -> tuple[str, ...]:
     with reading(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
-        return wanted.members_of(connection, Kind.IMAGE, ["compute"]).get("compute", ())
+        return wanted.members_of(connection, Kind.IMAGE, [name]).get(name, ())
 
 
 def test_the_genesis_image_is_looked_for_in_tftpdir(shell: Shell) -> None:
