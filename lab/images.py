@@ -24,7 +24,6 @@ from lab.wayout import mirror
 HERE = Path(__file__).resolve().parent
 SHIPPED = HERE.parent / "deploy/images/netboot/debian"
 NETBOOT, STATELITE = (f"debian12-x86_64-{method}-compute" for method in ("netboot", "statelite"))
-FOLDER = "install/netboot/debian12/x86_64/compute"
 #: The archive is in memory twice while it is unpacked.
 MEGABYTES = 2048
 #: Libraries at the same addresses everywhere: an emulator translates them once. And it may take its time.
