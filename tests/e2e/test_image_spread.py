@@ -107,4 +107,28 @@ def test_an_image_on_its_way(served: ServedBox) -> None:
     assert texts(sn1) == texts(sn2)
     assert "rootimg.sfs" not in texts(sn1)
     assert box.must("nodeset", "n1", "osimage=compute").lines == ["n1: netboot debian12-x86_64-compute"]
+    media(box, rig)
     rig.engine.dispose()
+
+
+def media(box: ServedBox, rig: Rig) -> None:
+    """The same with a tree that nodes are installed from: refused, waited for, changed, and removed."""
+    tree = box.root / "install/debian12/x86_64"
+    (tree / "debian-installer/amd64").mkdir(parents=True)
+    for name in ("linux", "initrd.gz"):
+        (tree / "debian-installer/amd64" / name).write_bytes(noise(name, SIZE))
+    box.must("mkdef", "-t", "osimage", "-o", "disk", *IMAGE[:3], "provmethod=install")
+    refused = box.run("nodeset", "n1", "osimage=disk")
+    assert (refused.status, "has the media install/debian12/x86_64 as it is now" in refused.err) == (1, True)
+    assert (
+        box.must("nodeset", "n1", "osimage=disk", "--wait").lines[-1] == "n1: install debian12-x86_64-compute"
+    )
+    (tree / "added.deb").write_text("added")
+    box.run("serval", "images", "--look", "disk")
+    copies = [box.home / "hosts" / name / "install/debian12/x86_64/added.deb" for name in box.sns]
+    rig.until(lambda: all(copy.exists() for copy in copies), "what was added does not come")
+    rig.until(lambda: box.run("serval", "images", "disk").status == 0, "it is not whole everywhere")
+    box.must("nodeset", "n1", "offline")
+    box.must("chdef", "n1", "provmethod=compute")
+    box.must("rmdef", "-t", "osimage", "-o", "disk")
+    rig.until(lambda: not any(copy.parent.exists() for copy in copies), "who needs it no more keeps it")
