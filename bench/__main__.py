@@ -1,6 +1,6 @@
 """`make bench`: Serval's speed and cost beside other ways, printed and in docs/benchmarks.md.
 
-    python -m bench [power] [silent] [kill] [cost] [provision] [huge] [--bmcs N]
+    python -m bench [power] [silent] [kill] [cost] [provision] [images] [huge] [--bmcs N]
 
 Without names all but `huge`, which makes 100,000 BMCs. Sections that are not measured keep what was measured
 last.
@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 
-from bench import cost, lost, page, power, provision, silent
+from bench import cost, images, lost, page, power, provision, silent
 from bench.cluster import Cluster, cluster
 
 #: Section → its heading and what measures it in the one cluster on PostgreSQL.
@@ -20,6 +20,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Cluster], str]]] = {
     "kill": ("A service node is killed", lost.compare),
     "cost": ("CPU and memory for all BMCs", cost.compare),
     "provision": ("nodeset and makedhcp", provision.compare),
+    "images": ("genimage and packimage", images.compare),
 }
 HUGE = "A hundred thousand BMCs"
 

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import median
 
 from bench.runs import Median
 
@@ -32,6 +33,11 @@ def speed_table(found: Iterable[Median]) -> str:
 def seconds(value: float) -> str:
     """Three figures below a second, two decimals above."""
     return f"{value:.3f}" if value < 1 else f"{value:.2f}"
+
+
+def spread(took: Sequence[float]) -> tuple[str, str]:
+    """The median, and the least and the most."""
+    return seconds(median(took)), f"{seconds(min(took))}-{seconds(max(took))}"
 
 
 def machine() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.cluster import Cluster
-from bench.page import seconds, table
+from bench.page import spread, table
 from lab.box import CHECKOUT
 
 SIZES, RUNS = (100, 1_000, 10_000), 5
@@ -41,10 +41,8 @@ def compare(of: Cluster) -> str:
             turn = cycle(ways)
             ask(of, next(turn), nodes)
             took = [ask(of, next(turn), nodes) for _ in range(RUNS)]
-            spread = f"{seconds(min(took))}-{seconds(max(took))}"
-            rows.append(
-                [f"{size:,}", name, seconds(median(took)), spread, f"{size / median(took):,.0f}", str(RUNS)]
-            )
+            rate = f"{size / median(took):,.0f}"
+            rows.append([f"{size:,}", name, *spread(took), rate, str(RUNS)])
     heads = ["nodes", "command", "median s", "min-max s", "nodes/s", "runs"]
     return f"{NOTE} On {of.database}.\n\n{table(heads, rows)}"
 
