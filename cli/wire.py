@@ -57,7 +57,8 @@ def send_with_streams(sock: Socket, data: bytes, streams: list[int]) -> None:
     rights = b"".join(stream.to_bytes(FD_BYTES, sys.byteorder) for stream in streams)
     try:
         sent = sock.sendmsg([data], [(SOL_SOCKET, SCM_RIGHTS, rights)])
-        sock.sendall(data[sent:])
+        if sent < len(data):  # to send nothing is an error too where the answer came at once
+            sock.sendall(data[sent:])
     except OSError as error:
         raise ConversationLost(str(error)) from error
 
