@@ -124,9 +124,8 @@ class ImageCopies:
         lines = Lines()
         try:
             for file, part in parts.items():
-                fetch(
-                    file, f"/{doc.folder}/{file.name}", servers, part, _from(tell, done), lines=lines
-                )  # fmt: skip
+                path = f"/{doc.folder}/{file.name}"
+                fetch(file, path, servers, part, _from(tell, done), lines=lines)
                 done += file.size
         finally:
             lines.close()
