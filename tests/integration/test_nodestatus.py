@@ -81,7 +81,8 @@ class Port:
         heard = b""
         with self.connect(address) as talk, contextlib.suppress(ConnectionError):
             talk.sendall("".join(f"{line}\n" for line in lines).encode())
-            talk.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # who is refused may have been told so already
+                talk.shutdown(socket.SHUT_WR)
             while some := talk.recv(4096):
                 heard += some
         return heard.decode()
