@@ -50,8 +50,10 @@ def up(argv: list[str], ctx: Context) -> int:
     for name in options.sn:
         start_worker(ctx, home, name, "sn")
     start_server(ctx, home)
-    wait_for_leases(home, options.sn, beats=1)
-    start_worker(ctx, home, *names[0])
+    try:
+        wait_for_leases(home, options.sn, beats=1)
+    finally:
+        start_worker(ctx, home, *names[0])
     wait_for_leases(home, [name for name, _ in names], BEATS)
     for name, role in names:
         ctx.say(f"{name}: {role} is up")
