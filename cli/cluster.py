@@ -25,8 +25,9 @@ from tasks import keeper
 
 READY_S = 60.0
 STOP_S = 20.0
-#: A newcomer is trusted with work after so many beats (routing/liveness.py).
-BEATS = 4
+#: A newcomer is trusted with work after four changes that the management node has seen (routing/liveness.py),
+#: which may look a moment later than we do.
+BEATS = 6
 
 
 @command

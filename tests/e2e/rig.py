@@ -13,6 +13,7 @@ from typing import TypeVar
 from postgres_server import PostgresServer
 from sqlalchemy import select
 
+from cli.cluster import BEATS
 from core.errors import UnavailableError
 from core.fold import fold
 from core.states import JobState, NodeState, Outcome
@@ -171,7 +172,7 @@ class Rig:
             time.sleep(LOOK_S)
 
     def beating(self, names: Iterable[str] = ("mn1", "sn1", "sn2")) -> None:
-        """Return when each of these gives new signs of life."""
+        """Return when each of these gives new signs of life, as many as the management node wants to see."""
         client = leases.connect(self.broker)
         wanted, first, seen = set(names), {}, set()
 
@@ -181,7 +182,7 @@ class Rig:
             except UnavailableError:
                 return False
             for name, lease in found.items():
-                if lease.beat >= first.setdefault(lease.boot, lease.beat) + 4:
+                if lease.beat >= first.setdefault(lease.boot, lease.beat) + BEATS:
                     seen.add(name)
             return wanted <= seen
 

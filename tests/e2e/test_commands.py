@@ -4,12 +4,12 @@ import signal
 
 from rig import Rig, counts, settled
 
-from core.states import Outcome
+from core.states import NodeState, Outcome
 
 NODES = 400
 LATENCY_S = 0.1
-#: More than service nodes take in hand at once: two children each, and one batch that waits.
-JOBS = 6
+#: A job of all BMCs takes a quarter of a minute.
+AT_ONCE = 160
 
 
 def test_ctrl_c_leaves_the_job_alone(rig: Rig) -> None:
@@ -57,14 +57,17 @@ def test_a_closed_pipe_ends_the_command_and_not_the_job(rig: Rig) -> None:
 
 
 def test_the_cluster_is_stopped_and_started(rig: Rig) -> None:
-    """`serval down` and `serval up` with work in hand and work that waits: everything goes on to its end."""
-    rig.box.control.faults("all", latency=0.3)
-    nodes = rig.some(rig.box.bmcs)
-    jobs = [rig.ask(nodes[turn::JOBS], "reset") for turn in range(JOBS)]
-    rig.box.must("serval", "down")
-    assert any(state != "done" for asked in jobs for state, _ in rig.states(asked.job).values())
-    rig.box.up()
-    for asked in jobs:
+    """`serval down` and `serval up` while most of a job still waits for its turn: it goes on to its end."""
+    site = ("chdef", "-t", "site", "clustersite")
+    rig.box.must(*site, f"syspowermaxnodes={AT_ONCE}", "syspowerinterval=1")
+    try:
+        asked = rig.ask(rig.some(rig.box.bmcs), "reset")
+        rig.until(lambda: len(rig.results(asked.job)) >= AT_ONCE, "the job does not begin")
+        rig.box.must("serval", "down")
+        assert any(state != NodeState.DONE for state, _ in rig.states(asked.job).values())
+        rig.box.up()
         asked.wait()
-    settled(rig, *jobs, lost=rig.box.sns)
-    assert [counts(rig, asked) for asked in jobs] == [{Outcome.OK: len(nodes) // JOBS}] * JOBS
+        settled(rig, asked, lost=rig.box.sns)
+        assert counts(rig, asked) == {Outcome.OK: rig.box.bmcs}
+    finally:
+        rig.box.must(*site, "syspowermaxnodes=", "syspowerinterval=")

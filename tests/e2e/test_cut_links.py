@@ -93,7 +93,7 @@ def returned(rig: Rig) -> None:
             if lease is None:
                 return False
             beats.add(lease.beat)
-            return lease.database_ok and len(beats) > BEATS_TO_RETURN + 1
+            return lease.database_ok and len(beats) > BEATS_TO_RETURN + 3
 
         rig.until(trusted, "sn1 does not come back")
 
