@@ -164,7 +164,7 @@ def start_server(ctx: Context, home: Home) -> None:
 def start(words: list[str], env: Mapping[str, str], home: Home, log_name: str) -> subprocess.Popen[bytes]:
     """Start `serval` with these words in a session of its own, with a log."""
     with (home.logs / f"{log_name}.log").open("ab") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "cli.main", "serval", *words],
             env={**env, "SERVAL_HOME": str(home.path)},
             cwd=Path(__file__).resolve().parent.parent,
@@ -173,6 +173,10 @@ def start(words: list[str], env: Mapping[str, str], home: Home, log_name: str) -
             stderr=log,
             start_new_session=True,
         )
+    # For a moment after exec /proc shows no words yet: is_worker would say that it is gone.
+    while process.poll() is None and not Path(f"/proc/{process.pid}/cmdline").read_bytes():
+        time.sleep(0.001)
+    return process
 
 
 def wait_for_leases(home: Home, names: list[str], beats: int) -> None:
