@@ -11,7 +11,7 @@ from core.wanted import Kind
 from db import wanted
 from db.engine import Connection
 from db.lookup import effective
-from routing.imagewishes import boots
+from routing.imagewishes import images_of
 from routing.osimages import Source, images
 
 WANTED = {"nodetype": ("provmethod",), "chain": ("currstate", "chain", "currchain")}
@@ -39,7 +39,8 @@ def _sharing(connection: Connection, found: Source) -> Iterator[Source]:
 
 def _named(connection: Connection, sources: Collection[Source], booting: Collection[str]) -> Iterator[str]:
     states = {image_of(one.name, one.values).state for one in sources}
+    names = {one.name for one in sources}
     for node, values in effective(connection, WANTED, unreadable={}).items():
         current = values.get("chain.currstate") if node not in booting else None
-        if current in states or any(boots(values, one.name) for one in sources):
+        if current in states or not names.isdisjoint(images_of(values)):
             yield node

@@ -16,7 +16,7 @@ from core.imagedoc import Copy, Form, ImageDoc, from_text
 from core.images.medialist import NAME as LIST
 from core.nodeset.cmdline import Place
 from core.nodeset.files import INSTALL, LITE_PARCEL, media, of_image
-from core.nodeset.images import Image, image_of
+from core.nodeset.images import METHODS, Image, image_of
 from core.nodeset.words import Step
 from core.wanted import Kind
 from db import imagecopies, wanted
@@ -32,6 +32,8 @@ from drivers.servedfiles import first_complete
 from routing.pools import members, pools_from
 
 NOTHING = Copy("", "")
+#: Where a node names its osimages.
+IMAGE_COLUMNS = {"nodetype": ["provmethod"], "chain": ["chain", "currchain"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +167,16 @@ def look_again(engine: Engine, home: Home, names: Collection[str]) -> None:
 def forget_undefined(connection: Connection, home: Home) -> None:
     """Service nodes remove copies whose osimages are not defined any more and no node names.
 
-    Roots on NFS stay, for nodes may run on them. The caller has called `one_writer`.
+    Roots on NFS stay, for nodes may run on them, and media while a node names an osimage of which nobody can
+    say what it is installed from. The caller has called `one_writer`.
     """
-    known = defined(connection, site_place(site_values(connection))).values()
+    known = defined(connection, site_place(site_values(connection)))
+    named = set[str]().union(*map(images_of, effective(connection, IMAGE_COLUMNS, None, {}).values()))
+    stays = {Form.ROOT} if named <= known.keys() else {Form.ROOT, Form.MEDIA}
     gone = [
         name
         for name, one in standing(connection).items()
-        if name not in known and one.doc.form is not Form.ROOT and not users(connection, [name], home.mn)
+        if name not in known.values() and name not in named and one.doc.form not in stays
     ]
     wanted.remove(connection, Kind.IMAGE, gone)
 
@@ -183,25 +188,21 @@ def forget(connection: Connection, name: str) -> None:
 
 def users(connection: Connection, images: Collection[str], mn: str) -> set[str]:
     """The members of the pools of all nodes that boot one of these or have it in their chain; not the MN."""
-    columns = {
-        "nodetype": ["provmethod"],
-        "noderes": ["servicenode"],
-        "chain": ["chain", "currchain"],
-    }
-    nodes = effective(connection, columns, None, {})
+    nodes = effective(connection, {**IMAGE_COLUMNS, "noderes": ["servicenode"]}, None, {})
     written = {
         node: row.get("noderes.servicenode", "")
         for node, row in nodes.items()
-        if any(boots(row, image) for image in images)
+        if not images_of(row).isdisjoint(images)
     }
     pools = pools_from(connection, written, mn, {}).of.values()
     return {member for pool in set(pools) for member in members(pool)} - {mn}
 
 
-def boots(row: Values, image: str) -> bool:
-    """Whether a node with these values boots the image, now or as a later step of its chain."""
+def images_of(row: Values) -> set[str]:
+    """The osimages that a node with these values boots, now or as a later step of its chain."""
     steps = [*split_list(row.get("chain.chain")), *split_list(row.get("chain.currchain"))]
-    return row.get("nodetype.provmethod") == image or f"{Step.OSIMAGE}={image}" in steps
+    later = {name for step, _, name in (word.partition("=") for word in steps) if step == Step.OSIMAGE}
+    return {name for name in {row.get("nodetype.provmethod", ""), *later} if name and name not in METHODS}
 
 
 def asked_again(doc: ImageDoc, now: float) -> ImageDoc:

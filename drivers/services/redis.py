@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import UnavailableError
+from drivers.freeport import free_port
 from drivers.redisclient import ping as ping
 from drivers.services.redisbinary import find_binary
 
@@ -223,13 +224,6 @@ def refuse_taken(port: int, folder: Path) -> None:
                 f"port {port} of the embedded Redis is taken by another process ({error.strerror}). "
                 f"Free it, or remove {folder / 'redis.conf'} to let Serval choose another port and password"
             ) from error
-
-
-def free_port() -> int:
-    """A loopback TCP port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def gone(pid: int) -> bool:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from drivers.freeport import free_port
+
 PATIENCE_S = 60.0
 #: Nothing but the page that is asked for: no updates, no accounts, no first-run pages.
 ARGUMENTS = [
@@ -67,13 +69,6 @@ def program(name: str) -> str:
     found = shutil.which(name)
     assert found, f"{name} is not installed: make packages"
     return found
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def listening(port: int, process: subprocess.Popen[Any]) -> None:

@@ -20,13 +20,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from browser import Browser, browser, free_port, listening
+from browser import Browser, browser, listening
 from programs import collect, program
 from rig import Rig
 from sqlalchemy import text
 
 from db.engine import open_engine
 from drivers import leases
+from drivers.freeport import free_port
 from lab.box import Box
 
 BMCS = 1000

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from rig import Rig
 
 from db.engine import open_engine
 from db.home import open_home
+from drivers.freeport import free_port
 from lab.box import Box
 from routing.services import runner_of
 
@@ -49,9 +49,7 @@ def served() -> Iterator[ServedBox]:
 
 
 def define(box: ServedBox) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    site = ("sharedtftp=0", "master=127.0.0.1", f"httpport={port}")
+    site = ("sharedtftp=0", "master=127.0.0.1", f"httpport={free_port()}")
     box.must("chdef", "-t", "site", "clustersite", *site)
     box.must("mkdef", "-t", "network", "-o", "prov", "net=10.77.0.0", "mask=255.255.0.0")
     box.must("mkdef", "-t", "osimage", "-o", "compute", *IMAGE)

@@ -6,6 +6,8 @@ import socket
 import subprocess
 from pathlib import Path
 
+from drivers.freeport import free_port
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 PORT = "6230"
 
@@ -18,14 +20,8 @@ def readme_lines() -> str:
     return found[1]
 
 
-def free_port() -> str:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
-
-
 def test_the_lines_of_the_readme_work(tmp_path: Path) -> None:
-    lines = readme_lines().replace(PORT, free_port()).splitlines()
+    lines = readme_lines().replace(PORT, str(free_port(socket.SOCK_DGRAM))).splitlines()
     assert lines[0].startswith("make venv && export ")
     script = ["set -e", "trap 'kill $(jobs -p)' EXIT", lines[0].removeprefix("make venv && "), *lines[1:]]
     done = subprocess.run(

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.imagedoc import ImageDoc
-from drivers.images.copies import describe
+from drivers.freeport import free_port
+from drivers.images.copies import ImageCopies, describe
 from drivers.images.fetch import Server
 from drivers.services import nginx
 from drivers.services.nginx import Tree, Web
@@ -20,6 +23,17 @@ from drivers.services.nginx import Tree, Web
 FOLDER = "install/netboot/debian12/x86_64/compute"
 FILES = ("kernel", "initrd-stateless.gz", "rootimg.sfs")
 HERE = "127.0.0.1"
+CHECKOUT = Path(__file__).resolve().parents[2]
+FETCH = """
+import sys
+from pathlib import Path
+from core.imagedoc import from_text
+from drivers.images.copies import ImageCopies
+from drivers.images.fetch import Server
+top, port, document = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]).read_text()
+ImageCopies(top / "state", lambda folder: top / folder).keep(
+    from_text(document), [Server("127.0.0.1", port)], lambda there: print(there, flush=True))
+"""
 
 
 @dataclass
@@ -115,6 +129,28 @@ class Wire:
         return asked
 
 
+def opened(top: Path) -> ImageCopies:
+    """The copies of a service node whose files are in `top`."""
+    return ImageCopies(top / "state", lambda folder: top / folder)
+
+
+def silent(there: int) -> None:
+    """Nobody hears how far it is."""
+
+
+def kill_halfway(top: Path, server: Server, doc: ImageDoc) -> None:
+    """Bring an image in a process of its own, and kill that when more than half of it is there."""
+    file = top / "document"
+    file.write_text(doc.to_text())
+    words = [sys.executable, "-c", FETCH, str(top), str(server.port), str(file)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if int(line) > doc.size // 2:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+
+
 def noise(seed: str, size: int) -> bytes:
     """Bytes that do not compress and are the same for a seed."""
     return hashlib.shake_128(seed.encode()).digest(size)
@@ -123,8 +159,7 @@ def noise(seed: str, size: int) -> bytes:
 @contextmanager
 def origin(top: Path) -> Iterator[Origin]:
     """Serve `top` as a management node does. Everybody must be able to enter the folder."""
-    with socket.create_server((HERE, 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     state = top / "nginx"
     for folder in (top / "install", top / "tftpboot", state):
         folder.mkdir(parents=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from drivers.freeport import free_port
+
 LAN = """\
 name "bmc"
 set_working_mc 0x20
@@ -47,9 +49,7 @@ class IpmiSim:
 
     def __init__(self, home: Path, serial: int | None = None) -> None:
         self.home = home
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port(socket.SOCK_DGRAM)
         script = home / "chassis"
         script.write_text(CHASSIS.format(home=home))
         script.chmod(0o755)

@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 
 from sqlalchemy import URL, create_engine, text
 from sqlalchemy.exc import OperationalError
+
+from drivers.freeport import free_port
 
 PASSWORD = "loopback-only"
 PATIENCE = 30
@@ -59,9 +60,7 @@ class PostgresServer:
         self._settings = settings
         self._home = Path(tempfile.mkdtemp(prefix="serval-postgres-", dir=place or _place()))
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
 
     def url(self, database: str) -> str:
         """The SQLAlchemy URL of a database, password and all."""

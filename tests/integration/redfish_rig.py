@@ -21,6 +21,7 @@ import trustme
 
 from core.webaccess import Web
 from drivers.bmc.contract import Target
+from drivers.freeport import free_port
 
 USER, PASSWORD = "admin", "S3cr:t/pä"
 SYSTEM = "/redfish/v1/Systems/1"
@@ -58,9 +59,7 @@ class Emulator:
     """A running sushy-emulator with fake systems; its log says what they were told."""
 
     def __init__(self, folder: Path, certificate: Certificate, powered: Mapping[str, bool]) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         users = folder / "users"
         users.write_text(f"{USER}:{bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()}\n")
         systems = [

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from drivers.freeport import free_port
 from drivers.images.sshname import Login
 from drivers.services.runner import SEARCH
 
@@ -80,8 +81,7 @@ def sshd(top: Path, around: Sequence[str] = (), path: str = SEARCH) -> Iterator[
         made = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(top / key)]
         subprocess.run(made, check=True, stdin=subprocess.DEVNULL)
     (top / "authorized").write_text((top / "ssh/id_ed25519.pub").read_text())
-    with socket.create_server((HERE, 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     kind, key, *_ = (top / "host.pub").read_text().split()
     (top / "ssh/known_hosts").write_text(f"[{HERE}]:{port} {kind} {key}\n")
     (top / "config").write_text(CONFIG.format(here=HERE, port=port, top=top, path=path))

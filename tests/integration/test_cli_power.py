@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from db import jobs
 from db.attempts import Final
 from db.engine import open_engine, reading
 from drivers import leases
+from drivers.freeport import free_port
 from drivers.services import redis as embedded
 
 CLUSTER = """\
@@ -57,14 +57,6 @@ def refused(shell: Shell, line: str) -> str:
     assert "Traceback" not in answer.err
     assert job_count(shell) == 0
     return answer.err
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 BAD = [

@@ -1,10 +1,6 @@
 """Copies of images on a service node, from a real nginx: cut, killed, full, wrong, and never a half one."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,10 +8,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from image_rig import FILES, FOLDER, HERE, Origin, Wire, free_bytes, noise, origin, small_disk
+from image_rig import (
+    FILES,
+    FOLDER,
+    HERE,
+    Origin,
+    Wire,
+    free_bytes,
+    kill_halfway,
+    noise,
+    opened,
+    origin,
+    silent,
+    small_disk,
+)
 from sqlalchemy import delete, insert, update
 
 from core.errors import RequestError, UnavailableError
+from core.imagedoc import Form
 from core.syncspec import Mode
 from core.wanted import Kind
 from db import wanted
@@ -34,19 +44,6 @@ from routing.syncing import Order
 #: Nobody listens there.
 NOBODY = Server("127.0.0.1", 9)
 
-KILLED = """
-import json, sys
-from pathlib import Path
-from core.imagedoc import from_text
-from drivers.images.copies import ImageCopies
-from drivers.images.fetch import Server
-top, port, document = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]).read_text()
-def tell(there):
-    print(there, flush=True)
-ImageCopies(top / "state", lambda folder: top / folder).keep(
-    from_text(document), [Server("127.0.0.1", port)], tell)
-"""
-
 
 @pytest.fixture
 def mn() -> Iterator[Origin]:
@@ -63,14 +60,6 @@ def wire(mn: Origin) -> Iterator[Wire]:
     made = Wire(mn.server)
     yield made
     made.close()
-
-
-def silent(there: int) -> None:
-    """Nobody hears how far it is."""
-
-
-def opened(top: Path) -> ImageCopies:
-    return ImageCopies(top / "state", lambda folder: top / folder)
 
 
 def texts(top: Path) -> dict[str, bytes]:
@@ -186,16 +175,7 @@ def test_a_full_disk_is_said_and_given_back(mn: Origin, wire: Wire, tmp_path: Pa
 def test_a_fetch_that_was_killed_goes_on(mn: Origin, wire: Wire, tmp_path: Path) -> None:
     opened(tmp_path).keep(mn.pack("old", 1 << 20), [wire.server], silent)
     old, doc = texts(tmp_path), mn.pack("killed", 24 << 20)
-    file = tmp_path / "document"
-    file.write_text(doc.to_text())
-    words = [sys.executable, "-c", KILLED, str(tmp_path), str(wire.server.port), str(file)]
-    checkout = Path(__file__).resolve().parents[2]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=checkout) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if int(line) > doc.size // 2:
-                os.kill(process.pid, signal.SIGKILL)
-                break
+    kill_halfway(tmp_path, wire.server, doc)
     assert texts(tmp_path) == old
     wire.carried, wire.ranges = 0, []
     opened(tmp_path).keep(doc, [wire.server], silent)
@@ -340,6 +320,34 @@ def test_who_lost_its_disk_says_so_and_who_needs_it_no_more_loses_it(cluster: Cl
     assert cluster.work("sn1").texts == {"sn1": "images: none"}
     assert not (cluster.home("sn1").root / FOLDER).exists()
     assert cluster.stands() == {"sn2": "current"}
+
+
+def test_media_stay_while_a_node_is_installed_from_who_knows_what(cluster: Cluster) -> None:
+    media, root = "install/debian12/x86_64", "lite"
+    cluster.mn.pack("one", 1 << 20)
+    cluster.publish()
+
+    def left(provmethod: str) -> set[str]:
+        with writing(cluster.engine) as connection:
+            connection.execute(update(TABLES["nodetype"]).values(provmethod=provmethod))
+            imagewishes.forget_undefined(connection, cluster.home("mn1"))
+            return set(imagewishes.standing(connection))
+
+    with writing(cluster.engine) as connection:
+        doc = imagewishes.standing(connection)["compute"].doc
+        more = {
+            media: (["sn1"], replace(doc, image=media, form=Form.MEDIA)),
+            root: (["sn1"], replace(doc, image=root, form=Form.ROOT)),
+            "old": (["sn1"], replace(doc, image="old")),
+        }
+        imagewishes.enter(connection, more)
+    assert left("gone") == {"compute", media, root}, "nobody can say what gone is installed from"
+    assert left("install") == {"compute", root}, "no node names an osimage that is not there"
+    with writing(cluster.engine) as connection:
+        write_image(connection, "compute", {"osvers": "../etc"})
+    assert left("compute") == {"compute", root}, (
+        "a definition that cannot be read takes nothing from its nodes"
+    )
 
 
 def test_a_fetch_that_was_given_up_ends(cluster: Cluster) -> None:

@@ -16,6 +16,7 @@ from imagesite import NAME, ImageSite, image_site, sqlite_env
 
 from core.errors import DefinitionError, RequestError, UnavailableError
 from core.images.sources import Kind
+from drivers.freeport import free_port
 from drivers.images.capture import capture
 from drivers.images.jail import Cancelled, Jail
 from drivers.images.recipe import Recipe
@@ -106,9 +107,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     shutil.copy(keys / "host", root / "etc/ssh_host_key")
     shutil.copy(keys / "id_ed25519.pub", root / "root/.ssh/authorized_keys")
     (root / "root/.ssh").chmod(0o700)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = [
         f"Port={port}", "ListenAddress=127.0.0.1", "HostKey=/etc/ssh_host_key", "UsePAM=no", "StrictModes=no",
         "PidFile=none",

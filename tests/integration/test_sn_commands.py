@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 from postgres_server import PostgresServer
 from served import ROOT, Served, argv, until
-from sn_rig import BMCS, SnRig, free_port, state
+from sn_rig import BMCS, SnRig, state
 
 from cli import wire
 from db import jobs
 from db.engine import open_engine, reading
+from drivers.freeport import free_port
 from lab.box import USER, Box
 
 

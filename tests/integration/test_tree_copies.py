@@ -2,16 +2,13 @@
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from image_rig import Origin, Wire, noise, origin
+from image_rig import Origin, Wire, kill_halfway, noise, opened, origin, silent
 
 from core.errors import RequestError, UnavailableError
 from core.imagedoc import Form, ImageDoc
@@ -23,17 +20,6 @@ from drivers.images.jail import Jail
 
 FOLDER = "install/debian12/x86_64"
 ROOTS = "install/netboot/debian12/x86_64/lite"
-CHECKOUT = Path(__file__).resolve().parents[2]
-KILLED = """
-import sys
-from pathlib import Path
-from core.imagedoc import from_text
-from drivers.images.copies import ImageCopies
-from drivers.images.fetch import Server
-top, port, document = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]).read_text()
-ImageCopies(top / "state", lambda folder: top / folder).keep(
-    from_text(document), [Server("127.0.0.1", port)], lambda there: print(there, flush=True))
-"""
 
 
 @pytest.fixture
@@ -63,19 +49,11 @@ def wire(mn: Origin) -> Iterator[Wire]:
     made.close()
 
 
-def opened(top: Path) -> ImageCopies:
-    return ImageCopies(top / "state", lambda folder: top / folder)
-
-
 def media(mn: Origin) -> ImageDoc:
     """What nodeset makes of the tree."""
     listed, _ = medialook.renew(mn.top / FOLDER)
     doc = describe(FOLDER, FOLDER, mn.top / FOLDER, [NAME], None)
     return replace(doc, form=Form.MEDIA, listed=listed.size)
-
-
-def silent(there: int) -> None:
-    """Nobody hears how far it is."""
 
 
 def tree(top: Path, folder: str = FOLDER) -> dict[str, object]:
@@ -143,15 +121,8 @@ def test_a_fetch_that_was_killed_leaves_the_old_tree_and_goes_on(
     opened(tmp_path).keep(media(mn), [wire.server], silent)
     old = tree(tmp_path)
     (mn.top / FOLDER / "large").write_bytes(noise("larger", 24 << 20))
-    doc, file = media(mn), tmp_path / "document"
-    file.write_text(doc.to_text())
-    words = [sys.executable, "-c", KILLED, str(tmp_path), str(wire.server.port), str(file)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=CHECKOUT) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if int(line) > doc.size // 2:
-                os.kill(process.pid, signal.SIGKILL)
-                break
+    doc = media(mn)
+    kill_halfway(tmp_path, wire.server, doc)
     assert tree(tmp_path) == old
     wire.carried, wire.ranges = 0, []
     opened(tmp_path).keep(doc, [wire.server], silent)
