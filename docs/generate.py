@@ -3,27 +3,25 @@
 Run by `make docs`; `tests/integration/test_reference.py` checks that the result is current.
 """
 
+import io
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from unittest.mock import patch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from cli.context import Context  # noqa: E402
+from cli.entry import run  # noqa: E402
 from db.tables import DOCS, TABLES  # noqa: E402
 
 REFERENCE = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by docs/generate.py; change the code instead. -->\n"
-#: Run in a fresh interpreter: call the function that a console script calls.
-CALL = (
-    "import sys, importlib; m, f, *sys.argv = sys.argv[1:]; "
-    "sys.exit(getattr(importlib.import_module(m), f)())"
-)
 #: How argparse lists sub-commands: all in one pair of braces, and one a line.
 BRACES = re.compile(r"\{([\w,-]+)\}")
 LISTED = re.compile(r"^ {2,4}([a-z][\w-]+) {2,}\S", re.MULTILINE)
@@ -57,12 +55,14 @@ def commands() -> str:
 def helps() -> Iterator[tuple[list[str], str]]:
     """Every command, and every sub-command of serval, with its --help."""
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    with tempfile.TemporaryDirectory() as home:
-        for command, target in sorted(scripts.items()):
-            text = help_of([command], target, home)
+    # argparse looks at the width of this process's own terminal.
+    with tempfile.TemporaryDirectory() as home, patch.dict(os.environ, COLUMNS="100"):
+        env = {"SERVAL_HOME": home}
+        for command in sorted(scripts):
+            text = help_of([command], env)
             yield [command], text
             for word in subcommands(text) if command == "serval" else ():
-                yield [command, word], help_of([command, word], target, home)
+                yield [command, word], help_of([command, word], env)
 
 
 def subcommands(text: str) -> list[str]:
@@ -71,22 +71,13 @@ def subcommands(text: str) -> list[str]:
     return found[1].split(",") if found else LISTED.findall(text)
 
 
-def help_of(words: list[str], target: str, home: str) -> str:
-    """What `words --help` prints, run in this process's Python with an empty SERVAL_HOME."""
-    module, _, function = target.partition(":")
-    answer = subprocess.run(
-        [sys.executable, "-c", CALL, module, function, *words, "--help"],
-        cwd=ROOT,
-        env=os.environ | {"SERVAL_HOME": home, "COLUMNS": "100", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    if answer.returncode != 0:
-        raise SystemExit(f"{' '.join(words)} --help failed: {answer.stderr.strip()}")
-    return answer.stdout.replace(home, "$SERVAL_HOME")
+def help_of(words: list[str], env: Mapping[str, str]) -> str:
+    """What `words --help` prints for somebody with an empty SERVAL_HOME."""
+    out, err = io.StringIO(), io.StringIO()
+    ctx = Context(out, err, io.StringIO(), env, Path(env["SERVAL_HOME"]), "reader", terminal=False)
+    if run(words[0], [*words[1:], "--help"], ctx) != 0:
+        raise SystemExit(f"{' '.join(words)} --help failed: {err.getvalue().strip()}")
+    return out.getvalue().replace(env["SERVAL_HOME"], "$SERVAL_HOME")
 
 
 PAGES = {"tables.md": tables, "commands.md": commands}
