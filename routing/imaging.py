@@ -20,9 +20,9 @@ from drivers.files import make_folder
 from drivers.images.build import Tell, build
 from drivers.images.jail import Jail
 from drivers.images.ownwheel import gather
-from drivers.images.pack import Compression, Method, Wanted, pack
+from drivers.images.pack import Compression, Method, Wanted, bared, pack
 from drivers.images.remote import build_on
-from drivers.images.shelf import BUILD, sweep
+from drivers.images.shelf import BUILD, ROOT, sweep
 from drivers.images.sshname import login
 from routing.imagewishes import publish
 from routing.osimages import METHOD, images, recipe, source
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 #: The event of a job that says how far it is.
 STEP = "step"
+#: How many names are said.
+MOST_SAID = 5
 
 
 def build_log(home: Home, job: int) -> Path:
@@ -125,6 +127,8 @@ def packimage(order: Order) -> Said:
         said = f"{found.folder / record.file}: {record.size >> 20} MB, sha256 {record.sha256[:16]}"
         if not password:
             said += "; root has no password, for passwd has no row key=system username=root"
+        if bare := bared(found.folder / ROOT, wanted):
+            said += f"; cpio has no place for the file capabilities of {', '.join(bare[:MOST_SAID])}"
         if gone:
             said += f"; {', '.join(gone)} is gone: run nodeset for the nodes that booted it"
         if having:

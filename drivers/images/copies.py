@@ -5,6 +5,7 @@ its SHA-256, so that nothing of another version is ever gone on with. A ledger s
 knows to be which, by size, time and inode; what it does not know is hashed.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -12,17 +13,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from core.errors import RequestError, UnavailableError
+from core.errors import RequestError, ServalError, UnavailableError
 from core.imagedoc import Form, ImageDoc, ImageFile
 from core.images.medialist import NAME as LIST
 from core.nodeset.files import LITE_PARCEL, LITE_ROOT
 from drivers.files import make_folder, write_whole
 from drivers.images import mediacopy, medialook, rootcopy
 from drivers.images.fetch import Lines, Server, Tell, digest, fetch, length
+from drivers.images.shelf import clear
 
 FETCH = ".fetch"
 #: What makes files known anew that are not what the document says.
 REMEDIES = {Form.FILES: "packimage {}", Form.ROOT: "liteimg {}", Form.MEDIA: "serval images --look {}"}
+#: No space, and no more of it for this user.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 #: How many names are said.
 MOST_SAID = 3
 #: Of a name in `.fetch`: enough of the hash that no two versions meet.
@@ -50,7 +54,7 @@ class ImageCopies:
         """`place` says where a folder that is served as `install/…` lies on this host."""
         self._file = state / "images.json"
         self._place = place
-        self._revision, self._held = _load(self._file)
+        self._revision, self._held, self._coming = _load(self._file)
 
     @property
     def held(self) -> dict[str, Held]:
@@ -81,35 +85,56 @@ class ImageCopies:
                 remedy = REMEDIES[doc.form].format(doc.image)
                 raise RequestError(f"{names}: not what was packed. {remedy} makes it known anew")
             brought = old.brought
+            if lacking:
+                self._expect(doc)
             if lacking and doc.form is Form.MEDIA:
                 brought |= self._bring_media(doc, folder, servers, tell)
             elif lacking:
                 brought = True
                 self._bring(doc, missing, folder, servers, tell)
             self._note(doc, folder, old, brought=brought)
-        except OSError as error:
-            raise UnavailableError(f"{error.filename or folder}: {error.strerror}") from error
+        except (OSError, RequestError) as error:
+            raise self._trouble(error, doc, folder) from error
+
+    def _trouble(self, error: OSError | RequestError, doc: ImageDoc, folder: Path) -> ServalError:
+        """What is to be said of it; a disk that is full is given back what was on its way."""
+        said = (
+            f"{error.filename or folder}: {error.strerror}" if isinstance(error, OSError) else error.message
+        )
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            clear(_parts(folder, doc.form))
+            return RequestError(
+                f"no space is left on the file system of {folder} ({said}); the old image stays"
+            )
+        return error if isinstance(error, ServalError) else UnavailableError(said)
 
     def drop(self, image: str) -> None:
-        """Forget an image, and remove its files if this host brought them."""
-        old = self._held.get(image)
-        if old is None:
-            return
+        """Forget an image, and remove what of it this host brought, whole or not."""
+        coming, old = self._coming.get(image), self._held.get(image)
+        for one in (coming, old):
+            if one is not None:
+                self._remove(one)
+        if coming or old:
+            self._coming.pop(image, None)
+            self._held.pop(image, None)
+            self._save()
+
+    def _remove(self, old: Held) -> None:
+        """Remove what this host brought of an image."""
         folder = self._place(old.folder)
         try:
             if old.brought and old.form == Form.MEDIA:
                 mediacopy.remove(folder)
             elif old.brought:
                 _take_away(folder, old.files)
-            shutil.rmtree(folder / FETCH, ignore_errors=True)
+            shutil.rmtree(_parts(folder, Form(old.form)), ignore_errors=True)
             if old.brought and not any(folder.iterdir()):
                 folder.rmdir()
         except FileNotFoundError:
             pass  # the folder is gone already
         except OSError as error:
             raise UnavailableError(f"{error.filename or folder}: {error.strerror}") from error
-        del self._held[image]
-        self._save()
 
     # -- bringing ----------------------------------------------------------------------------------
 
@@ -153,13 +178,21 @@ class ImageCopies:
         finally:
             lines.close()
 
+    def _expect(self, doc: ImageDoc) -> None:
+        """Remember what is on its way, so that it can be dropped before it was ever whole."""
+        coming = Held(doc.folder, "", 0, brought=doc.form is not Form.MEDIA, form=doc.form)
+        if self._coming.get(doc.image) != coming:
+            self._coming[doc.image] = coming
+            self._save()
+
     def _note(self, doc: ImageDoc, folder: Path, old: Held, *, brought: bool) -> None:
         new = Held(doc.folder, doc.version, doc.size, brought, form=doc.form)
         new.files = {file.name: (*_mark(folder / file.name), file.sha256) for file in doc.files}
         if doc.form is Form.ROOT:
             new.files[LITE_ROOT] = (*_mark(folder / LITE_ROOT), "")
-        if new != old:
+        if new != old or doc.image in self._coming:
             self._held[doc.image] = new
+            self._coming.pop(doc.image, None)
             self._save()
         if doc.form is Form.MEDIA:
             shutil.rmtree(mediacopy.beside(folder), ignore_errors=True)
@@ -179,6 +212,7 @@ class ImageCopies:
         told = {
             "revision": self._revision,
             "images": {name: asdict(one) for name, one in self._held.items()},
+            "coming": {name: asdict(one) for name, one in self._coming.items()},
         }
         make_folder(self._file.parent)
         write_whole(self._file, json.dumps(told), 0o600)
@@ -208,13 +242,21 @@ def names_of(files: Iterable[Path]) -> set[str]:
     return {file.name for file in files}
 
 
-def _load(file: Path) -> tuple[int, dict[str, Held]]:
+def _parts(folder: Path, form: Form) -> Path:
+    """Where what comes of an image lies until it is whole."""
+    return mediacopy.beside(folder) if form is Form.MEDIA else folder / FETCH
+
+
+def _load(file: Path) -> tuple[int, dict[str, Held], dict[str, Held]]:
     """What was saved last; nothing when it is lost."""
     try:
         told = json.loads(file.read_text(encoding="utf-8"))
-        return int(told["revision"]), {name: Held(**one) for name, one in told["images"].items()}
+        held, coming = (
+            {name: Held(**one) for name, one in told.get(part, {}).items()} for part in ("images", "coming")
+        )
+        return int(told["revision"]), held, coming
     except (OSError, ValueError, KeyError, TypeError):
-        return 0, {}
+        return 0, {}, {}
 
 
 def _is(path: Path, file: ImageFile, known: Held) -> bool:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +22,8 @@ from drivers.services.runner import program
 LEAST_BYTES = 256 << 20
 #: A hash of crypt(3); of anything else, openssl makes one.
 HASH = re.compile(r"\$[0-9a-z]{1,8}\$[A-Za-z0-9./$=,-]{8,200}")
+#: The extended attribute of programs that may do more than who starts them; of ping.
+CAPABILITY = "security.capability"
 #: Has its own place outside of the tree.
 OWN = ("./boot/initrd-stateless.gz",)
 
@@ -109,6 +112,16 @@ def list_files(root: Path, names: Path, wanted: Wanted) -> None:
     excludes = Excludes((*wanted.excludes.out, *OWN), wanted.excludes.keep)
     with names.open("wb") as file:
         file.writelines(plain(path) + b"\0" for path in excludes.kept(walk(root)))
+
+
+def bared(root: Path, wanted: Wanted) -> list[str]:
+    """Programs that lose their file capabilities, for which a cpio archive has no place; relative."""
+    found = []
+    for path in wanted.excludes.kept(walk(root)) if wanted.method is Method.CPIO else ():
+        with suppress(OSError):  # a file system without extended attributes has none to lose
+            if CAPABILITY in os.listxattr(root / path, follow_symlinks=False):
+                found.append(path.removeprefix("./"))
+    return found
 
 
 def run(jail: Jail, root: Path, names: Path, new: Path, wanted: Wanted) -> None:

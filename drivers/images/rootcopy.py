@@ -5,6 +5,8 @@ that is replaced stays as `.rootimg-statelite.old` until the next time, as on th
 have it for their root go on with it.
 """
 
+import errno
+import os
 import tempfile
 from pathlib import Path
 
@@ -17,9 +19,14 @@ from drivers.images.lite import OLD, put_tree
 from drivers.images.shelf import clear
 from drivers.services.runner import program
 
+#: As tar says that a disk is full.
+FULL = ("No space left on device", "Disk quota exceeded", "Wrote only")
+
 
 def unpack(archive: Path, place: Path, tell: Tell, there: int) -> None:
-    """Unpack an archive into `place`. Raises RequestError, UnavailableError, and what `tell` raises.
+    """Unpack an archive into `place`.
+
+    Raises RequestError, UnavailableError, OSError when there is no space, and what `tell` raises.
 
     `tell` hears again and again that `there` bytes are there.
     """
@@ -42,6 +49,8 @@ def unpack(archive: Path, place: Path, tell: Tell, there: int) -> None:
             Jail(output, stop).outside(*words, f"--directory={new}")
     except Failed as failed:
         clear(new)
+        if any(words in failed.said for words in FULL):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(new)) from None
         last = failed.said.strip().rpartition("\n")[2][:300]
         raise RequestError(f"{archive.name} cannot be unpacked: {last}; the old root stays") from None
 

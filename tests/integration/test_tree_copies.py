@@ -4,22 +4,26 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from image_rig import Origin, Wire, kill_halfway, noise, opened, origin, silent
+from image_rig import Origin, Wire, free_bytes, kill_halfway, noise, opened, origin, silent, small_disk
 
 from core.errors import RequestError, UnavailableError
 from core.imagedoc import Form, ImageDoc
 from core.images.medialist import NAME
 from core.nodeset.files import LITE_PARCEL, LITE_ROOT
-from drivers.images import lite, medialook
+from drivers.images import lite, mediacopy, medialook
 from drivers.images.copies import ImageCopies, describe
-from drivers.images.jail import Jail
+from drivers.images.jail import Cancelled, Jail
+from drivers.images.pack import CAPABILITY
 
 FOLDER = "install/debian12/x86_64"
 ROOTS = "install/netboot/debian12/x86_64/lite"
+#: As the kernel stores cap_net_raw=ep, revision 2.
+NET_RAW = bytes.fromhex("0100000200200000000000000000000000000000")
 
 
 @pytest.fixture
@@ -173,11 +177,12 @@ def root(mn: Origin, log: Path, seed: str) -> ImageDoc:
     (new / "etc/shadow").chmod(0o640)
     os.chown(new / "etc/shadow", 12, 42)
     os.link(new / "etc/shadow", new / "hard")
+    os.setxattr(new / "hard", CAPABILITY, NET_RAW)
     os.mknod(new / "null", 0o20666, os.makedev(1, 3))
     with log.open("ab") as output:
         lite.archive(Jail(output), new, folder)
     for name in ("kernel-statelite", "initrd-statelite.gz"):
-        (folder / name).write_text(seed)
+        (folder / name).write_text(seed[:9])
     names = ("kernel-statelite", "initrd-statelite.gz", LITE_PARCEL)
     return replace(describe("lite", ROOTS, folder, names, None), form=Form.ROOT)
 
@@ -191,6 +196,7 @@ def test_a_root_comes_with_its_owners_and_the_one_before_stays(
     status = (there / LITE_ROOT / "etc/shadow").stat()
     assert (status.st_uid, status.st_gid, status.st_mode & 0o7777, status.st_nlink) == (12, 42, 0o640, 2)
     assert (there / LITE_ROOT / "null").is_char_device()
+    assert os.getxattr(there / LITE_ROOT / "hard", CAPABILITY) == NET_RAW
     asked = len(wire.ranges)
     opened(tmp_path).keep(doc, [wire.server], silent)
     assert len(wire.ranges) == asked
@@ -221,3 +227,60 @@ def test_a_root_that_cannot_be_unpacked_leaves_the_old_one(mn: Origin, wire: Wir
     with pytest.raises(RequestError, match=r"cannot be unpacked: .*; the old root stays"):
         opened(tmp_path).keep(doc, [wire.server], silent)
     assert (tmp_path / ROOTS / LITE_ROOT / "etc/shadow").read_text() == "one"
+
+
+def test_a_disk_that_gets_full_keeps_the_old_tree_and_is_given_back(
+    mn: Origin, wire: Wire, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", 16 << 20) as disk:
+        opened(disk).keep(media(mn), [wire.server], silent)
+        old, hog = tree(disk), disk / "hog"
+        for name in ("new", "newer"):
+            (mn.top / FOLDER / name).write_bytes(noise(name, 3 << 20))
+
+        def fill(there: int) -> None:
+            if (mediacopy.beside(disk / FOLDER) / "files").exists() and not hog.exists():
+                with suppress(OSError), hog.open("wb") as file:
+                    file.write(bytes(free_bytes(disk) - (4 << 20)))
+
+        with pytest.raises(RequestError, match=r"no space is left .* the old image stays"):
+            opened(disk).keep(media(mn), [wire.server], fill)
+        assert tree(disk) == old
+        assert free_bytes(disk) > 3 << 20, "what had come was given back"
+        hog.unlink()
+        opened(disk).keep(media(mn), [wire.server], silent)
+        assert tree(disk) == tree(mn.top)
+
+
+def test_a_root_for_which_there_is_no_room_leaves_the_old_one(mn: Origin, wire: Wire, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with small_disk(tmp_path / "disk", 4 << 20) as disk:
+        opened(disk).keep(root(mn, log, "one"), [wire.server], silent)
+        before = free_bytes(disk)
+        doc = root(mn, log, "0" * (8 << 20))  # as an archive it has some hundred bytes
+        with pytest.raises(RequestError, match=r"no space is left .* the old image stays"):
+            opened(disk).keep(doc, [wire.server], silent)
+        assert (disk / ROOTS / LITE_ROOT / "etc/shadow").read_text() == "one"
+        assert free_bytes(disk) > before - (64 << 10)
+        assert not (disk / ROOTS / ".fetch").exists()
+
+
+def test_what_was_never_whole_goes_with_its_image(mn: Origin, wire: Wire, tmp_path: Path) -> None:
+    def give_up(there: int) -> None:
+        if there > 100:
+            raise Cancelled("given up")
+
+    with pytest.raises(Cancelled, match="given up"):
+        opened(tmp_path).keep(media(mn), [wire.server], give_up)
+    parts = mediacopy.beside(tmp_path / FOLDER)
+    assert any(parts.iterdir())
+    opened(tmp_path).drop(FOLDER)
+    assert not parts.exists()
+    assert (opened(tmp_path).held, opened(tmp_path).revision()) == ({}, 0)
+
+    doc = root(mn, tmp_path / "log", "one")
+    with pytest.raises(Cancelled, match="given up"):
+        opened(tmp_path).keep(doc, [wire.server], give_up)
+    assert (tmp_path / ROOTS / ".fetch").exists()
+    opened(tmp_path).drop("lite")
+    assert not (tmp_path / ROOTS).exists()

@@ -19,7 +19,7 @@ case "$url" in
 esac
 case "$url" in
     *.cpio.*) (cd "$root" && $unpack "$file" | cpio -idm --quiet) ;;
-    *) $unpack "$file" | tar -xpf - -C "$root" --xattrs --numeric-owner ;;
+    *) $unpack "$file" | tar -xpf - -C "$root" --xattrs --xattrs-include='*' --numeric-owner ;;
 esac || die "serval: $url cannot be unpacked; is there memory enough?"
 rm -f "$file"
 [ -e /dev/root ] || ln -s null /dev/root
