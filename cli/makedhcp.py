@@ -61,7 +61,8 @@ def makedhcp(argv: list[str], ctx: Context) -> int:
             "makedhcp -n is about the servers and takes no nodes: makedhcp -n, then makedhcp -a"
         )
     if not (options.new or options.all or options.noderange):
-        raise RequestError("makedhcp needs nodes, or one of -n and -a")
+        either = "-a" if options.query or options.delete else "one of -n and -a"
+        raise RequestError(f"makedhcp needs nodes, or {either}")
     home, engine = open_home(ctx.env), open_database(ctx.env)
     if options.query:
         return query(ctx, engine, options)
@@ -101,7 +102,7 @@ def record(ctx: Context, home: Home, engine: Engine, options: argparse.Namespace
     resolver = Resolver()
     try:
         with reading(engine) as connection:
-            nodes, gone = chosen(connection, options, ctx)
+            nodes = chosen(connection, options, ctx)
             if options.delete:
                 made = dhcp.removal(connection, nodes, home)
             else:
@@ -121,26 +122,23 @@ def record(ctx: Context, home: Home, engine: Engine, options: argparse.Namespace
         also=made.also,
     )
     with writing(engine) as connection:
-        dhcp.write(connection, made, gone)
+        dhcp.write(connection, made)
         number = jobs.enter(connection, new_job(spread), time.time())
     ring(home)
     return wait(ctx, engine, number, options)
 
 
-def chosen(connection: Connection, options: argparse.Namespace, ctx: Context) -> tuple[list[str], list[str]]:
-    """The nodes that the command is about, and names with records that are no nodes any more.
+def chosen(connection: Connection, options: argparse.Namespace, ctx: Context) -> list[str]:
+    """The nodes that the command is about.
 
     With -a it is every node with a MAC address, with -a -d every name with a record.
     """
     if not options.all:
-        return node_list(connection, options.noderange, ctx), []
-    recorded = wanted.names(connection, Kind.DHCP)
+        return node_list(connection, options.noderange, ctx)
     if options.delete:
-        return recorded, []
+        return wanted.names(connection, Kind.DHCP)
     found = effective(connection, {"mac": ["mac"]}, None, {})
-    return [node for node, values in found.items() if values], [
-        name for name in recorded if name not in found
-    ]
+    return [node for node, values in found.items() if values]
 
 
 def query(ctx: Context, engine: Engine, options: argparse.Namespace) -> int:

@@ -9,10 +9,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from sqlalchemy import Column, ColumnElement, Connection, case, func, null, or_, select
+from sqlalchemy import Column, ColumnElement, Connection, case, exists, func, null, or_, select
 
 from core.wanted import Change
 from db.bulk import among, bulk_insert
+from db.lookup import enabled
+from db.tables import nodelist
 from db.wantedtables import kept, wanted
 
 #: Up to here names are asked for one by one; above, the whole kind is read.
@@ -78,6 +80,13 @@ def names(connection: Connection, kind: str) -> list[str]:
     """Every name with a document, sorted."""
     there = select(wanted.c.name).where(wanted.c.kind == kind, wanted.c.document != "")
     return list(connection.scalars(there.order_by(wanted.c.name)))
+
+
+def strangers(connection: Connection, kind: str) -> list[str]:
+    """Every name with a document that is no node, of a kind whose documents are by node."""
+    a_node = exists().where(nodelist.c.node == wanted.c.name, enabled(nodelist))
+    there = select(wanted.c.name).where(wanted.c.kind == kind, wanted.c.document != "")
+    return list(connection.scalars(there.where(~a_node).order_by(wanted.c.name)))
 
 
 def last(connection: Connection, kind: str) -> int:

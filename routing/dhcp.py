@@ -92,10 +92,11 @@ def outdated(connection: Connection, mn: str) -> set[str]:
     return {node for node, pool in pools.items() if from_text(docs[node]).pool != tuple(members(pool))}
 
 
-def write(connection: Connection, made: Plan, gone: Sequence[str] = ()) -> None:
-    """Write the documents that differ; those of `gone` are removed."""
+def write(connection: Connection, made: Plan) -> None:
+    """Write the documents that differ; those of nodes that were removed go."""
     one_writer(connection)
-    wanted.put(connection, Kind.DHCP, {**dict.fromkeys(gone, GONE), **made.entries})
+    gone = dict.fromkeys(wanted.strangers(connection, Kind.DHCP), GONE)
+    wanted.put(connection, Kind.DHCP, {**gone, **made.entries})
 
 
 def unserved(pool: Sequence[str]) -> str:

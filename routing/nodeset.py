@@ -131,12 +131,16 @@ def enter(
 
 
 def write(connection: Connection, made: Plan, now: float) -> bool:
-    """Write documents and tables, where they differ; whether anything did."""
+    """Write documents and tables, where they differ; whether anything did.
+
+    Nodes that were removed lose their documents: another one may have their addresses now.
+    """
     one_writer(connection)
     imagewishes.enter(connection, made.images.wishes)
     changed: set[str] = set()
     for kind in made.kinds:
-        changed |= wanted.put(connection, kind, made.entries(kind)).changed
+        gone = dict.fromkeys(wanted.strangers(connection, kind), GONE)
+        changed |= wanted.put(connection, kind, {**gone, **made.entries(kind)}).changed
     shared = {id(decision): decision for decision in made.decisions.values()}
     outlooks = {key: _outlook(decision, made.with_status) for key, decision in shared.items()}
     asked = {node: outlooks[id(decision)] for node, decision in made.decisions.items()}

@@ -23,7 +23,8 @@ def refuse_taken(state: TreeState, changed: dict[str, Files]) -> dict[str, str]:
             taken = [path for path in changed[node] if path in owners]
             if taken:
                 refused[node] = (
-                    f"{taken[0]} is the boot file of {owners[taken[0]]}: do both have one address?"
+                    f"{taken[0]} is the boot file of {owners[taken[0]]}, which has this address, or had it "
+                    f"when it was set: nodeset {owners[taken[0]]} too"
                 )
             else:
                 owners.update(dict.fromkeys(changed[node], node))

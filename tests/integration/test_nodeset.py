@@ -134,6 +134,20 @@ def test_the_disk_takes_a_diskless_image_away_and_offline_everything(shell: Shel
     assert "n1" not in documents(shell) and "n1" not in documents(shell, Kind.DHCP)
 
 
+def test_nodes_that_were_removed_leave_their_addresses_to_others(shell: Shell) -> None:
+    set_to(shell, "n[1-2] osimage=compute")
+    shell.ok("rmdef n1")
+    shell.ok("mkdef -t node -o n9 groups=compute ip=10.0.1.1 mac=52:54:00:00:00:01 netboot=grub2")
+    shell.ok("chdef n9 servicenode=sn1,sn2")
+    shell.ok("makedhcp n9 --no-wait")
+    set_to(shell, "n9 osimage=compute")
+    with reading(open_engine(shell.env["SERVAL_DATABASE"])) as connection:
+        for kind in (Kind.BOOT, Kind.DHCP):
+            assert wanted.names(connection, kind) == ["n2", "n9"]
+            changes = wanted.changes(connection, kind, ["sn1"], 1)
+            assert [(one.name, one.document is None) for one in changes] == [("n1", True), ("n9", False)]
+
+
 def test_an_installed_node_goes_on_to_its_disk(shell: Shell) -> None:
     set_to(shell, "n1 osimage=disk,boot")
     set_to(shell, "n2 osimage=disk")

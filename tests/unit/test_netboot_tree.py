@@ -146,7 +146,8 @@ def test_two_nodes_may_swap_their_macs(rig: Rig) -> None:
 def test_the_second_node_with_one_mac_is_refused_by_name(rig: Rig) -> None:
     problems = rig.apply(G1, replace(G2, macs=G1.macs))
     assert problems == {
-        "n2": "boot/grub2/grub.cfg-01-52-54-00-00-00-01 is the boot file of n1: do both have one address?"
+        "n2": "boot/grub2/grub.cfg-01-52-54-00-00-00-01 is the boot file of n1, which has this address, or "
+        "had it when it was set: nodeset n1 too"
     }
     assert rig.files() == all_files(G1)
     assert list(rig.tree.behind(())) == ["n2"]
