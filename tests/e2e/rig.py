@@ -93,10 +93,10 @@ class Rig:
 
     # -- commands ----------------------------------------------------------------------------------
 
-    def ask(self, nodes: Sequence[str], action: str, *options: str) -> Asked:
-        """Start rpower and return when its job is in the database."""
+    def ask(self, nodes: Sequence[str], action: str, *options: str, command: str = "rpower") -> Asked:
+        """Start rpower, or another command, and return when its job is in the database."""
         before = self._last_job()
-        process = self.box.begin("rpower", fold(nodes), action, "--json", *options)
+        process = self.box.begin(command, fold(nodes), action, "--json", *options)
         self.until(lambda: self._last_job() > before or process.poll() is not None, "the job was not asked")
         assert process.poll() in (None, 0, 1), process.communicate()
         return Asked(process, self._last_job(), nodes, action)

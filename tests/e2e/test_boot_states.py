@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 from programs import collect, program
-from rig import Rig
+from rig import Rig, counts, settled
+
+from core.states import Outcome
+from db import deliveries
 
 #: Far from the nodes that other tests define anew; their pool is sn1,sn2.
 NODES = "n[0101-0106]"
@@ -91,6 +94,32 @@ def test_a_dead_member_holds_up_nobody_and_catches_up_unasked(deployable: Rig) -
     rig.box.up()
     rig.until(lambda: "#boot\n" in text(rig, "sn1"), "sn1 does not catch up")
     assert text(rig, "sn1") == text(rig, "sn2")
+
+
+def test_a_folded_job_survives_its_management_node(deployable: Rig) -> None:
+    """Killed while both service nodes have the work and no node has a row (db/folding.py)."""
+    rig = deployable
+    rig.box.must("nodeset", NODES, "osimage=compute")
+    for sn in rig.box.sns:
+        rig.box.signal(sn, signal.SIGSTOP)
+    nodes = [f"n0{number}" for number in range(101, 107)]
+    asked = rig.ask(nodes, "osimage=compute", command="nodeset")
+    rig.until(lambda: given(rig, asked.job) == {"sn1", "sn2"}, "nobody was given the work")
+    rig.box.signal("mn1", signal.SIGKILL)
+    print("folded" if not rig.states(asked.job) else "unfolded: this machine was slow")
+    for sn in rig.box.sns:
+        rig.box.signal(sn, signal.SIGCONT)
+    rig.box.up()
+    asked.wait()
+    settled(rig, asked, lost=["mn1", *rig.box.sns])
+    assert counts(rig, asked) == {Outcome.OK: len(nodes)}
+    assert {found.text for found in rig.results(asked.job).values()} == {STATE}
+    assert text(rig, "sn1") == text(rig, "sn2") != ""
+
+
+def given(rig: Rig, job: int) -> set[str]:
+    """The service nodes that have an attempt of a job."""
+    return {one.sn for one in rig.read(lambda connection: deliveries.deliveries(connection, job))}
 
 
 def test_a_chain_takes_nodes_from_nothing_to_running(deployable: Rig) -> None:
