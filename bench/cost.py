@@ -92,16 +92,16 @@ def _kind(
         return "PostgreSQL"
     for name, group in groups.items():
         if group and os.getpgid(pid) == group:
-            return _worker(name, pid, parents, words)
+            return _worker(name, words[pid])
     return ""
 
 
-def _worker(name: str, pid: int, parents: dict[int, int], words: dict[int, list[str]]) -> str:
+def _worker(name: str, own: list[str]) -> str:
     host = "MN" if name == "mn1" else "SN"
-    if "celery" not in words[pid]:
-        return f"{host}: keeper"
-    child = "celery" in words.get(parents[pid], [])
-    return f"{host}: Celery pool children" if child else f"{host}: Celery workers"
+    if "ForkPoolWorker" in own[0]:
+        return f"{host}: Celery pool children"
+    # Celery writes titles for its own; all of them are forks of tasks.workers.
+    return f"{host}: Celery workers" if "celeryd" in own[0] or "tasks.workers" in own else f"{host}: keeper"
 
 
 def _usage(kind: str, pid: int) -> Usage:

@@ -1,8 +1,7 @@
-"""`serval worker`: the process that is an MN or an SN. It keeps one Celery worker for each queue class.
+"""`serval worker`: the process that is an MN or an SN, and keeps the one that Celery workers are forks of.
 
-Each worker has a process pool of its own, so that nobody's bulk job delays an `rpower n1 stat`. The keeper
-holds the lease (a beat every half second), starts a worker again that ended, and on a management node runs
-the supervisor. Workers die with the keeper.
+The keeper holds the lease (a beat every half second), and on a management node runs the supervisor. Workers
+(tasks/workers.py) die with the keeper.
 """
 
 import importlib.metadata
@@ -10,7 +9,6 @@ import logging
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -37,10 +35,10 @@ from routing import copying, imaging, monitoring, services
 from routing.authority import boottime
 from routing.imagecopies import announce_copies
 from routing.keepers import KEEPERS
-from routing.router import JOBS
 from routing.syncing import announce
-from tasks.app import READY_FILE, create_app, die_with_parent
+from tasks.app import create_app, die_with_parent
 from tasks.onehost import refuse_other_host
+from tasks.queues import listens, prompt
 from tasks.results import Results
 from tasks.statuskeeper import StatusProcess
 from tasks.supervise import supervise
@@ -51,27 +49,14 @@ BEAT_S = 0.5
 DATABASE_LOOK_S = 1.0
 #: The database is not reached when the last look that succeeded is older; a look that hangs is none.
 DATABASE_FRESH_S = 2.0
-STOP_S = 15.0
+#: Longer than the workers' own patience with tasks in hand (tasks/workers.py).
+STOP_S = 17.0
 RESTART_S = 1.0
 #: How often daemons are looked at, and how often those that died.
 REVIVE_S = 2.0
 LISTEN_LOOK_S = 0.05
 CRASH_S = 10.0
 CHECKOUT = Path(__file__).resolve().parent.parent
-
-
-@dataclass(frozen=True, slots=True)
-class QueueClass:
-    """One queue of a host: its suffix and how many pool processes work on it."""
-
-    suffix: str
-    children: int
-
-
-#: Small interactive work, and batches of big jobs with a process for each core.
-PROMPT = (QueueClass("", 1), QueueClass(".bulk", os.cpu_count() or 1))
-#: What takes minutes: images.
-LONG = QueueClass(".build", 1)
 
 
 @dataclass(slots=True)
@@ -83,9 +68,7 @@ class Keeper:
     #: Service set-up is skipped, as with `xcatd -r`.
     reload: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
-    _workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-    #: The workers of all prompt queues listen.
-    _lively: threading.Event = field(default_factory=threading.Event)
+    _workers: subprocess.Popen[bytes] | None = None
     #: When the database last answered; joining was the first time.
     _database_seen: float = field(default_factory=boottime)
     _status: StatusProcess = field(init=False)
@@ -101,13 +84,12 @@ class Keeper:
         chores = [self._look_at_database, self._hold_lease, self._serve, self._monitor]
         if self.is_mn:
             chores.append(self._supervisor())
-        for kind in self._prompt:
-            self._start(kind)
+        self._workers = self._start()
         self._status.look()
         threads = [self._thread(chore) for chore in chores]
         self._keep()
         self._status.end()
-        self._end_workers()
+        self._end(self._workers)
         for thread in threads:
             thread.join(timeout=3)
         return 0
@@ -131,65 +113,42 @@ class Keeper:
 
     # -- workers -----------------------------------------------------------------------------------
 
-    def _start(self, kind: QueueClass) -> None:
-        name = self.home.name + kind.suffix
-        queues = f"{name},{JOBS}" if self.is_mn and not kind.suffix else name
-        command = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--queues", queues]
-        command += ["--hostname", f"{name}@{socket.gethostname()}", "--concurrency", str(kind.children)]
-        command += ["--without-gossip", "--without-mingle", "--task-events", "--loglevel", "WARNING"]
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Start the workers' process. On the main thread: a child dies with the thread that started it."""
+        for kind in prompt(is_mn=self.is_mn):
+            listens(self.home, kind).unlink(missing_ok=True)
         own = {"SERVAL_HOME": str(self.home.path), "SERVAL_NAME": self.home.name, "SERVAL_MN": self.home.mn}
-        own[READY_FILE] = str(self._ready_file(kind))
-        self._ready_file(kind).unlink(missing_ok=True)
-        environment = os.environ | own
-        environment["PYTHONWARNINGS"] = "ignore::celery.platforms.SecurityWarning"
-        self._workers[name] = subprocess.Popen(
-            command, cwd=CHECKOUT, env=environment, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent
+        own["PYTHONWARNINGS"] = "ignore::celery.platforms.SecurityWarning"
+        return subprocess.Popen(
+            [sys.executable, "-m", "tasks.workers", self.home.name, "mn" if self.is_mn else "sn"],
+            cwd=CHECKOUT,
+            env=os.environ | own,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=die_with_parent,
         )
-
-    def _ready_file(self, kind: QueueClass) -> Path:
-        """What the worker of a queue makes when it listens."""
-        return self.home.run / f"listens-{self.home.name}{kind.suffix}"
-
-    @property
-    def _prompt(self) -> tuple[QueueClass, ...]:
-        """Queues without which this host does not live; for images a service node has time."""
-        return (*PROMPT, LONG) if self.is_mn else PROMPT
 
     def _wait_for_workers(self) -> None:
         """No sign of life before somebody listens: work would be sent that nobody claims in time."""
-        files = [self._ready_file(kind) for kind in self._prompt]
+        files = [listens(self.home, kind) for kind in prompt(is_mn=self.is_mn)]
         while not all(file.exists() for file in files) and not self.stop.wait(LISTEN_LOOK_S):
             pass
-        self._lively.set()
 
     def _keep(self) -> None:
-        """Start again what ended. On the main thread: a child dies with the thread that started it."""
+        """Start again what ended."""
         while not self.stop.wait(RESTART_S):
             self._status.look()
-            for kind in (*PROMPT, LONG):
-                name = self.home.name + kind.suffix
-                if name not in self._workers:
-                    if self._lively.is_set():
-                        self._start(kind)
-                    continue
-                status = self._workers[name].poll()
-                if status is not None:
-                    log.warning(
-                        "the worker of queue %s ended with status %d; starting it again", name, status
-                    )
-                    self._start(kind)
+            if self._workers and (status := self._workers.poll()) is not None:
+                log.warning("the workers' process ended with status %d; starting it again", status)
+                self._workers = self._start()
 
-    def _end_workers(self) -> None:
+    def _end(self, workers: subprocess.Popen[bytes]) -> None:
         """A warm stop: tasks in hand may end, then whatever is left is killed."""
-        for worker in self._workers.values():
-            worker.terminate()
-        deadline = time.monotonic() + STOP_S
-        for worker in self._workers.values():
-            try:
-                worker.wait(timeout=max(0.1, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
+        workers.terminate()
+        try:
+            workers.wait(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            workers.kill()
+            workers.wait()
 
     # -- threads -----------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """A cluster in a box with its database in sight, and what must hold after whatever was done to it."""
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -192,24 +193,21 @@ class Rig:
 
     def pool_children(self, name: str, *, bulk: bool) -> list[int]:
         """The prefork processes of a worker's queue that do the work: those that Celery started."""
-        kept = self.box.processes(name)
         queue = f"{name}.bulk" if bulk else name
-        celery = {pid for pid, words in kept.items() if "celery" in words and queue in words}
-        return sorted(pid for pid in celery if parent(pid) in celery)
+        return self._titled(name, rf"celeryd: {re.escape(queue)}@[^:]*:ForkPoolWorker")
 
     def celery_mains(self, name: str) -> list[int]:
-        """The Celery processes that the keeper of a worker started."""
-        kept = self.box.processes(name)
-        celery = {pid for pid, words in kept.items() if "celery" in words}
-        return sorted(pid for pid in celery if parent(pid) not in celery)
+        """The Celery processes of a worker's queues, without those that they started."""
+        return self._titled(name, r"celeryd: .*:MainProcess")
 
+    def workers(self, name: str) -> list[int]:
+        """The process that a worker's Celery processes are forks of."""
+        return self._titled(name, r"-m tasks\.workers")
 
-def parent(pid: int) -> int:
-    """The parent of a process, 0 when it is gone."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except FileNotFoundError:
-        return 0
+    def _titled(self, name: str, title: str) -> list[int]:
+        """The processes of a worker whose title, which Celery writes, holds this pattern."""
+        found = self.box.processes(name).items()
+        return sorted(pid for pid, words in found if re.search(title, " ".join(words)))
 
 
 def settled(rig: Rig, *asked: Asked, lost: Iterable[str] = (), heard: bool = True) -> None:

@@ -72,14 +72,17 @@ def test_who_wakes_up_sends_nothing(rig: Rig) -> None:
         assert {results[node].sn for node in unmarked} == {"sn2"}
 
 
-@pytest.mark.parametrize("part", ["child", "worker"])
+@pytest.mark.parametrize("part", ["child", "worker", "all workers"])
 def test_a_part_of_a_service_node_is_killed(rig: Rig, part: str) -> None:
-    """A pool process or a Celery worker dies: its attempt is given away, the service node is not."""
+    """A pool process, Celery's workers or what they are forks of dies: the service node is not given up."""
     asked = under_way(rig, 400, done=20)
-    if part == "child":
-        rig.box.kill(rig.pool_children("sn1", bulk=True))
-    else:
-        rig.box.kill(rig.celery_mains("sn1"))
+    parts = {
+        "child": rig.pool_children("sn1", bulk=True),
+        "worker": rig.celery_mains("sn1"),
+        "all workers": rig.workers("sn1"),
+    }
+    assert parts[part]
+    rig.box.kill(parts[part])
     asked.wait()
     settled(rig, asked, lost=["sn1"])
     assert set(counts(rig, asked)) <= {Outcome.OK, Outcome.UNKNOWN}
