@@ -4,6 +4,7 @@ The command reads all of it before it makes the job, so a list that cannot be re
 reads it again.
 """
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ class Source:
             return listed(value, f"{attribute} of osimage {self.name}")
         of = INSTALL if self.values.get("provmethod") == INSTALL else METHOD
         tops = (f"{self.installdir}/custom/{of}", str(SHIPPED / of))
-        found = find(self.kind, LISTS[attribute], tops, lambda named: self.path(named).is_file())
+        # A link to nothing is found too, and cannot be read: else the shipped list would come in its place.
+        found = find(self.kind, LISTS[attribute], tops, lambda named: os.path.lexists(self.path(named)))
         return (found,) if found else ()
 
     @property
@@ -133,6 +135,8 @@ def recipe(found: Source) -> Recipe:
     """What genimage makes of it. Raises DefinitionError, naming file and line, and reads every list."""
     values, kind = found.values, found.kind
     packages = found.packages("pkglist")
+    if not packages and (lists := found.lists("pkglist")):
+        raise DefinitionError(f"osimage {found.name}: there is no package in {', '.join(lists)}")
     if not packages:
         names = " or ".join(list(kind.names("pkglist"))[-2:])
         where = f"{found.installdir}/custom/netboot/{kind.distribution}"

@@ -62,5 +62,7 @@ def _log_in(client: paramiko.SSHClient, to: Login) -> None:
             raise UnavailableError(f"{said} {to.host}") from None
         raise UnavailableError(f"{to}: ssh: {error}") from None
     except (OSError, EOFError) as error:
-        raise UnavailableError(f"{to} cannot be reached by ssh: {error or 'it hung up'}") from None
+        # paramiko's own errors of a connection have a text and no number
+        said = (error.strerror or "") if isinstance(error, OSError) else str(error)
+        raise UnavailableError(f"{to} cannot be reached by ssh: {said or 'it hung up'}") from None
     client.get_transport().set_keepalive(KEEPALIVE_S)

@@ -1,6 +1,7 @@
 """Images on their way to service nodes: nodeset refuses and waits, one that was away gets them unasked."""
 
 import json
+import os
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -10,9 +11,12 @@ import pytest
 from image_rig import FILES, FOLDER, noise
 from rig import Rig
 
+from core.nodeset.files import LITE_INITRD, LITE_KERNEL, LITE_ROOT
 from db.engine import open_engine
 from db.home import open_home
 from drivers.freeport import free_port
+from drivers.images import lite
+from drivers.images.jail import Jail
 from lab.box import Box
 from routing.services import runner_of
 
@@ -106,6 +110,7 @@ def test_an_image_on_its_way(served: ServedBox) -> None:
     assert "rootimg.sfs" not in texts(sn1)
     assert box.must("nodeset", "n1", "osimage=compute").lines == ["n1: netboot debian12-x86_64-compute"]
     media(box, rig)
+    statelite(box, rig)
     rig.engine.dispose()
 
 
@@ -130,3 +135,26 @@ def media(box: ServedBox, rig: Rig) -> None:
     box.must("chdef", "n1", "provmethod=compute")
     box.must("rmdef", "-t", "osimage", "-o", "disk")
     rig.until(lambda: not any(copy.parent.exists() for copy in copies), "who needs it no more keeps it")
+
+
+def statelite(box: ServedBox, rig: Rig) -> None:
+    """The same with a root on NFS: not packed for service nodes, refused, waited for, and unpacked there."""
+    folder = box.root / FOLDER
+    (folder / LITE_ROOT / "etc").mkdir(parents=True)
+    (folder / LITE_ROOT / "etc/shadow").write_text("root:*:1::::::\n")
+    os.chown(folder / LITE_ROOT / "etc/shadow", 12, 42)
+    for name in (LITE_KERNEL, LITE_INITRD):
+        (folder / name).write_bytes(noise(name, SIZE))
+    box.must("mkdef", "-t", "osimage", "-o", "lite", *IMAGE[:3], "provmethod=statelite")
+    refused = box.run("nodeset", "n1", "osimage=lite")
+    assert (refused.status, "is not packed for service nodes: run liteimg lite" in refused.err) == (1, True)
+    with (box.folder / "log").open("ab") as log:
+        lite.archive(Jail(log), folder / LITE_ROOT, folder)
+    refused = box.run("nodeset", "n1", "osimage=lite")
+    assert (refused.status, "has osimage lite as it is now" in refused.err) == (1, True)
+    said = box.must("nodeset", "n1", "osimage=lite", "--wait")
+    assert said.lines[-1] == "n1: statelite debian12-x86_64-compute"
+    rig.until(lambda: box.run("serval", "images", "lite").status == 0, "it is not whole everywhere")
+    for name in box.sns:
+        shadow = (box.home / "hosts" / name / FOLDER / LITE_ROOT / "etc/shadow").stat()
+        assert (shadow.st_uid, shadow.st_gid) == (12, 42)

@@ -61,3 +61,19 @@ def test_the_sites_keys_lie_beside_its_lists(site: ImageSite) -> None:
     key.touch()
     with reading(site.engine) as connection:
         assert recipe(source(connection, site.home, NAME)).keys == (key,)
+
+
+def test_a_list_of_the_site_that_cannot_be_read_is_not_passed_over(site: ImageSite) -> None:
+    """Else the shipped one would be taken, and nobody would notice."""
+    own = site.install / "custom/netboot/debian/compute.pkglist"
+    own.parent.mkdir(parents=True)
+    own.symlink_to("/nowhere/compute.pkglist")
+    answer = site.shell.run(f"genimage {NAME} --dryrun")
+    assert answer.status == 1
+    assert "custom/netboot/debian/compute.pkglist cannot be read: No such file or directory" in answer.err
+    own.unlink()
+    own.write_text("# nothing yet\n")
+    assert (
+        "there is no package in /install/custom/netboot/debian/compute.pkglist"
+        in site.shell.run(f"genimage {NAME} --dryrun").err
+    )
