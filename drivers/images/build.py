@@ -244,7 +244,7 @@ def _as_error(failed: Failed, cause: Cause, listed: Sequence[Entry]) -> Definiti
         meant = (entry for entry in listed if cause.package in (entry.name, entry.name.split("=")[0]))
         entry = next(meant, Entry(cause.package, "the base system"))
         return DefinitionError(f"{entry.place}: there is no package {entry.name} in the image's repositories")
-    if "No space left on device" in failed.said:
+    if failed.is_full:
         return UnavailableError("no space is left on the file system of rootimgdir")
     if cause.sentence:
         return UnavailableError(cause.sentence)

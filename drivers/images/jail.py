@@ -19,6 +19,11 @@ from drivers.services.runner import SEARCH, program
 
 LOOK_S = 0.2
 TAIL = 16_384
+#: As the kernel, apt, dnf and tar say that a disk is full.
+FULL = (
+    "No space left on device", "Disk quota exceeded", "have enough free space in", "more space needed on",
+    "Wrote only",
+)  # fmt: skip
 #: $1: the root; $2: folders of this host to show in it, one a line; the rest: the command.
 #: Devices are those that every program may have; /run and /tmp are the step's own.
 AROUND = """set -e
@@ -63,6 +68,11 @@ class Failed(Exception):
     command: tuple[str, ...]
     status: int
     said: str
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk was full."""
+        return any(words in self.said for words in FULL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,7 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except Failed as failed:
-        if "No space left" in failed.said:
+        if failed.is_full:
             raise UnavailableError("no space is left on the file system of the copy") from None
         lines = [line for line in failed.said.splitlines() if line.strip() and SUMMARY not in line]
         said = "".join(lines[-1:]).removeprefix("bsdtar: ").strip()[:300]

@@ -139,6 +139,10 @@ def run(jail: Jail, root: Path, names: Path, new: Path, wanted: Wanted) -> None:
     try:
         jail.outside(*words, env={"GZIP_PROGRAM": gzip}, folder=root)
     except Failed as failed:
+        if failed.is_full:
+            raise UnavailableError(
+                f"no space is left on the file system of {new.parent}; the old image stays"
+            ) from None
         last = failed.said.strip().rpartition("\n")[2][:300]
         raise UnavailableError(f"packing ended with status {failed.status}: {last}") from None
 

@@ -19,16 +19,12 @@ from drivers.images.lite import OLD, put_tree
 from drivers.images.shelf import clear
 from drivers.services.runner import program
 
-#: As tar says that a disk is full.
-FULL = ("No space left on device", "Disk quota exceeded", "Wrote only")
-
 
 def unpack(archive: Path, place: Path, tell: Tell, there: int) -> None:
     """Unpack an archive into `place`.
 
-    Raises RequestError, UnavailableError, OSError when there is no space, and what `tell` raises.
-
-    `tell` hears again and again that `there` bytes are there.
+    Raises RequestError, UnavailableError, OSError when there is no space, and what `tell` raises. It
+    hears again and again that `there` bytes are there.
     """
     need_root()
     if not archive.is_file():
@@ -49,7 +45,7 @@ def unpack(archive: Path, place: Path, tell: Tell, there: int) -> None:
             Jail(output, stop).outside(*words, f"--directory={new}")
     except Failed as failed:
         clear(new)
-        if any(words in failed.said for words in FULL):
+        if failed.is_full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(new)) from None
         last = failed.said.strip().rpartition("\n")[2][:300]
         raise RequestError(f"{archive.name} cannot be unpacked: {last}; the old root stays") from None

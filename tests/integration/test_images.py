@@ -229,6 +229,10 @@ def test_a_changed_list_uses_the_tree_again(built: Builder) -> None:
         ("E: Package 'xyz' has no installation candidate", "/l, line 3: there is no package xyz"),
         ("E: Version '9' for 'xyz' was not found", "/l, line 3: there is no package xyz"),
         ("dpkg: error: No space left on device", "no space is left on the file system of rootimgdir"),
+        (
+            "E: You don't have enough free space in /i/archives/.\nE: mmdebstrap failed to run",
+            "no space is left on the file system of rootimgdir",
+        ),
         ("one\ntwo\n\n", "apt-get ended with status 100: two"),
     ],
 )

@@ -1,4 +1,4 @@
-"""File capabilities and other extended attributes of a root, in each form that packimage makes of it."""
+"""What the forms that packimage makes of a root keep of it, and what is said when there is no room."""
 
 import os
 import shutil
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from image_rig import noise, small_disk
 
+from core.errors import UnavailableError
 from core.images.exlist import Excludes
 from drivers.images.jail import Jail
 from drivers.images.pack import CAPABILITY, Compression, Method, Wanted, bared, list_files, run
@@ -83,3 +85,17 @@ def test_what_a_cpio_archive_has_no_place_for_is_named(tmp_path: Path, jail: Jai
     assert (there / "usr/bin/ping").read_text() == "ping"
     assert bared(root, wanted) == ["usr/bin/ping"]
     assert bared(root, Wanted(Method.CPIO, excludes=Excludes(("./usr/bin/ping",)))) == []
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_a_full_disk_is_said(tmp_path: Path, jail: Jail, root: Path, method: Method) -> None:
+    (root / "large").write_bytes(noise("large", 4 << 20))
+    wanted = Wanted(method, Compression.GZIP)
+    list_files(root, tmp_path / "names", wanted)
+    with (
+        small_disk(tmp_path / "disk", 1 << 20) as disk,
+        pytest.raises(
+            UnavailableError, match=r"no space is left on the file system of .*; the old image stays"
+        ),
+    ):
+        run(jail, root, tmp_path / "names", disk / wanted.name, wanted)
