@@ -51,9 +51,11 @@ def make(
     with shelf.workshop() as place:
         root = place / LITE_ROOT
         tell(5, "a tree of links to the files of rootimg")
-        jail.outside("cp", "-al", "--", str(shelf.root), str(root))
+        with explained(distribution, recipe):
+            jail.outside("cp", "-al", "--", str(shelf.root), str(root))
         tell(15, f"{len(lite.entries)} rows of litefile, {len(lite.trees)} of litetree")
-        furnish(root, lite, jail)
+        with explained(distribution, recipe):
+            furnish(root, lite, jail)
         if password:
             set_password(root, hashed(password))
         put_files(root, recipe)

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from image_rig import small_disk
 from imagesite import NAME, ImageSite, image_site
 
-from core.errors import DefinitionError
+from core.errors import DefinitionError, ServalError
 from core.images.statelite import Lite, read_lite
 from drivers.images.jail import Jail
 from drivers.images.lite import furnish, put_tree
+from routing.liteimages import liteimg
 
 LITE = "debian12-x86_64-statelite-compute"
 SCRIPT = Path(__file__).resolve().parents[2] / "deploy/images/dracut/98statelite/statelite.sh"
@@ -70,6 +72,19 @@ def test_what_cannot_be_is_said_before_anything_is_built(site: ImageSite) -> Non
     said = shell.run(f"liteimg {LITE}")
     assert (said.status, "litefile ALL '/etc/../x'" in said.err) == (1, True), said
     assert "netboot is needed" in shell.run(f"packimage {LITE}").err
+
+
+def test_a_tree_that_cannot_be_linked_is_said_and_leaves_nothing(site: ImageSite) -> None:
+    shelf = site.lay_down()
+    site.shell.ok(
+        f"mkdef -t osimage -o {LITE} osvers=debian12 osarch=x86_64 profile=compute provmethod=statelite"
+    )
+    before = site.visible()
+    with small_disk(shelf.root / "mnt", 1 << 20) as there:
+        (there / "file").touch()
+        with pytest.raises(ServalError, match="cp ended with status 1: cp: cannot create hard link"):
+            site.do("liteimg", liteimg, image=LITE)
+    assert site.visible() == before
 
 
 def test_nodeset_wants_the_statelite_form_and_a_place_for_what_is_kept(site: ImageSite) -> None:
