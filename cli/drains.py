@@ -56,7 +56,8 @@ def undrain(ctx: Context, name: str) -> int:
     with writing(open_database(ctx.env)) as connection:
         found = drains.drained(connection)
         if not drains.undrain(connection, name):
-            raise RequestError(f"{printable(name)} is not drained; these are: {', '.join(found) or 'nobody'}")
+            others = f"these are: {', '.join(found)}" if found else "nobody is"
+            raise RequestError(f"{printable(name)} is not drained; {others}")
     ctx.say(f"{name} gets work again")
     return 0
 

@@ -90,7 +90,15 @@ def follow(ctx: Context, engine: Engine, number: int, records: Records, options:
     """Wait for the name servers; the exit status of the command."""
     status = wait(ctx, engine, number, options)
     if status == 0 and not options.no_wait:
-        ctx.say("DNS setup is completed")
+        with reading(engine) as connection:
+            served = nameservice.served(connection)
+        if served:
+            ctx.say("DNS setup is completed")
+        else:
+            ctx.complain(
+                "Warning: no host has setupnameserver, so nobody answers for these names: chdef the "
+                "management node setupnameserver=1, and service nodes 1 or 2; then makedns -n"
+            )
     return 1 if records.problems else status
 
 

@@ -16,12 +16,13 @@ from core.errors import RequestError
 from core.hostsfile import Line
 from db.definitions import read_rows
 from db.engine import Connection, one_writer, reading, writing
+from db.home import open_home
 from db.lookup import Unreadable, effective
 from db.nodes import DatabaseNodes
 from db.schema import open_database
 from drivers.files import write_whole
 
-HOSTS = Path("/etc/hosts")
+HOSTS = "/etc/hosts"
 WANTED = {
     "hosts": ["ip", "hostnames", "otherinterfaces"],
     "nics": ["nicips", "nichostnamesuffixes", "nichostnameprefixes", "nictypes", "nicaliases"],
@@ -37,10 +38,10 @@ def makehosts(argv: list[str], ctx: Context) -> int:
     parser.add_argument("-n", dest="new", action="store_true", help="a new file: every other line is lost")
     parser.add_argument("-l", "--longnamefirst", action="store_true", help="the full name first")
     parser.add_argument("-d", dest="delete", action="store_true", help="take the nodes' lines away")
-    parser.add_argument("-f", dest="file", default=str(HOSTS), metavar="FILE", help="in place of /etc/hosts")
+    parser.add_argument("-f", dest="file", metavar="FILE", help="in place of /etc/hosts")
     parser.add_argument("noderange", nargs="?", metavar="NODERANGE", help="all nodes when it is left out")
     options = parser.parse_args(argv)
-    file = ctx.cwd / options.file
+    file = _file(ctx, options.file)
     with reading(open_database(ctx.env)) as connection:
         source = DatabaseNodes(connection)
         if options.noderange is None:
@@ -123,6 +124,18 @@ def _remarks(lines: Iterable[Line], foreign: dict[str, str]) -> list[str]:
     ]
 
 
+def _file(ctx: Context, named: str | None) -> Path:
+    """The file that was named, else that of this instance's root: a rehearsal leaves the host's alone."""
+    if named is not None:
+        return ctx.cwd / named
+    file = open_home(ctx.env).host_path(HOSTS)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"{file.parent} cannot be made: {error.strerror}.") from error
+    return file
+
+
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8", errors="surrogateescape")
@@ -137,10 +150,10 @@ def nodepurge(argv: list[str], ctx: Context) -> int:
     """Remove nodes from all tables, and their lines from /etc/hosts."""
     parser = Parser(ctx, "nodepurge", description="Remove nodes from all tables and from /etc/hosts.")
     parser.add_version()
-    parser.add_argument("-f", dest="file", default=str(HOSTS), metavar="FILE", help="in place of /etc/hosts")
+    parser.add_argument("-f", dest="file", metavar="FILE", help="in place of /etc/hosts")
     parser.add_argument("noderange", metavar="NODERANGE")
     options = parser.parse_args(argv)
-    file = ctx.cwd / options.file
+    file = _file(ctx, options.file)
     with writing(open_database(ctx.env)) as connection:
         one_writer(connection)
         nodes = remove(options.noderange, DatabaseNodes(connection), ctx)

@@ -15,7 +15,7 @@ from core.wanted import Kind
 from db import wanted
 from db.deliveries import Said
 from db.engine import Connection, one_writer, reading
-from db.netvalues import serving
+from db.netvalues import YES, serving
 from db.wanted import Kept
 from routing import services
 from routing.syncing import Hand, Order, note
@@ -28,6 +28,11 @@ SET_UP = services.hand(frozenset({Service.NAMES, Service.DHCP, Service.PROXY_DHC
 def name_servers(connection: Connection, mn: str) -> tuple[str, ...]:
     """Who holds the records: the management node, and service nodes with nameserver=2."""
     return tuple(dict.fromkeys([mn, *serving(connection, "nameserver", SECONDARY)]))
+
+
+def served(connection: Connection) -> bool:
+    """Whether any host shall answer DNS queries at all."""
+    return bool(serving(connection, "nameserver", (*YES, *SECONDARY)))
 
 
 def write_networks(connection: Connection, doc: NetworksDoc, mn: str) -> None:

@@ -236,12 +236,17 @@ def hand(only: Collection[Service] = EVERYTHING, forced: Collection[Service] = (
         check = order.mode is Mode.INSPECT
         results = set_up(order.home, order.engine, only_check=check, only=only, forced=forced)
         failed = "; ".join(f"{one.service}: {one.sentence}" for one in results if one.state is State.FAILED)
-        well = ", ".join(f"{one.service} {one.state}" for one in results) or "nothing is asked of it"
+        well = ", ".join(f"{one.service} {one.state}" for one in results) or _asks_nothing(only)
         if failed:
             return Said(problems=dict.fromkeys(order.nodes, failed))
         return Said(texts=dict.fromkeys(order.nodes, well))
 
     return do
+
+
+def _asks_nothing(only: Collection[Service]) -> str:
+    what = "service" if only == EVERYTHING else " or ".join(sorted(only))
+    return f"its row of the servicenode table asks for no {what}"
 
 
 #: The kinds of such jobs (core.syncspec): `services`, `makentp` and `makeconservercf`.

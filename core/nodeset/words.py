@@ -85,7 +85,8 @@ def _parse_word(text: str) -> Word:
     if step in MAYBE_VALUE:
         value = value.removesuffix(REDEPLOY)
     if bool(equals) != bool(value) or (value and step not in WITH_VALUE | MAYBE_VALUE):
-        raise RequestError(f"nodeset {text[:80]!r}: write {_written(step)}")
+        named = f", or {Step.OSIMAGE}=NAME" if step in IMAGES - MAYBE_VALUE else ""
+        raise RequestError(f"nodeset {text[:80]!r}: write {_written(step)}{named}")
     if step in WITH_VALUE and not value:
         raise RequestError(f"nodeset {step} needs a value: write {_written(step)}")
     if value and not VALUE.fullmatch(value):

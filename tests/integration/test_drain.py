@@ -134,7 +134,7 @@ def test_a_member_is_drained_and_shown_and_put_back(shell: Shell) -> None:
     assert shell.ok("serval sn undrain sn1") == "sn1 gets work again\n"
     assert shell.ok("rpower compute on --plan") == "sn1: 6 nodes: n[1-6]\n"
     answer = shell.run("serval sn undrain sn1")
-    assert (answer.status, answer.err) == (1, "Error: sn1 is not drained; these are: nobody\n")
+    assert (answer.status, answer.err) == (1, "Error: sn1 is not drained; nobody is\n")
 
 
 def test_the_last_one_is_drained_by_force_alone(shell: Shell) -> None:

@@ -36,6 +36,15 @@ def test_nodes_get_lines_and_lose_them(shell: Shell) -> None:
     assert shell.ok("nodels").split() == ["n1", "n2"]
 
 
+def test_a_rehearsal_has_a_hosts_file_of_its_own(shell: Shell) -> None:
+    shell.env["SERVAL_ROOT"] = str(shell.cwd / "root")
+    own = shell.cwd / "root/etc/hosts"
+    shell.ok("makehosts n1")
+    assert "10.0.0.1 n1" in own.read_text()
+    shell.ok("nodepurge n1")
+    assert "n1" not in own.read_text()
+
+
 def test_the_domain_of_the_network_comes_first(shell: Shell) -> None:
     shell.ok("mkdef -t network wide net=10.0.0.0 mask=255.0.0.0 domain=wide.net")
     shell.ok("mkdef -t network a net=10.0.0.0 mask=255.255.255.0 domain=a.net")

@@ -83,6 +83,7 @@ def test_any_text_is_a_chain_or_refused(text: str) -> None:
         ("reboot", "does not know 'reboot'"),
         ("osimage=", "write osimage or osimage=NAME"),
         ("boot=1", "write boot"),
+        ("netboot=debian12-x86_64-compute", "write netboot, or osimage=NAME"),
         ("runcmd", "write runcmd=VALUE"),
         ("runcmd=a b", "one word"),
         ("osimage=x\nmenu", "one word"),
