@@ -35,7 +35,9 @@ def makehosts(argv: list[str], ctx: Context) -> int:
     """Write the lines of nodes, or take them away; status 1 when a node has no address."""
     parser = Parser(ctx, "makehosts", description="Write the addresses and names of nodes into /etc/hosts.")
     parser.add_version()
-    parser.add_argument("-n", dest="new", action="store_true", help="a new file: every other line is lost")
+    parser.add_argument(
+        "-n", dest="new", action="store_true", help="a new file; the old one is kept as FILE.xcatbak"
+    )
     parser.add_argument("-l", "--longnamefirst", action="store_true", help="the full name first")
     parser.add_argument("-d", dest="delete", action="store_true", help="take the nodes' lines away")
     parser.add_argument("-f", dest="file", metavar="FILE", help="in place of /etc/hosts")
@@ -51,7 +53,10 @@ def makehosts(argv: list[str], ctx: Context) -> int:
         full_first = options.longnamefirst or source.site.get("FQDNfirst", "").lower() in YES
         unreadable: Unreadable = {}
         lines = [] if options.delete else _lines(connection, nodes, source.site, full_first, unreadable)
-    text = "" if options.new else _read(file)
+    text = _read(file)
+    if options.new and text:
+        write_whole(file.with_name(f"{file.name}.xcatbak"), text)
+        text = ""
     write_whole(file, hostsfile.fresh(lines) if options.new else hostsfile.merge(text, lines, nodes))
     for sentence in _remarks(lines, hostsfile.foreign(text)):
         ctx.complain(f"Warning: {sentence}")

@@ -22,7 +22,7 @@ def write_whole(path: Path, text: str, mode: int | None = None) -> None:
     except OSError as error:
         raise RequestError(f"{path} cannot be written: {error.strerror}.") from error
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

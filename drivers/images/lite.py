@@ -79,13 +79,18 @@ def make(
             shelf.put(place / made.name, made.name)
         else:
             put_tree(root, made, folder / OLD)
-        if (place / LITE_PARCEL).exists():
-            shelf.put(place / LITE_PARCEL, LITE_PARCEL)
-        else:
-            (folder / LITE_PARCEL).unlink(missing_ok=True)  # of an earlier tree
-        for name in (LITE_KERNEL, LITE_INITRD):
-            shelf.put(place / name, name)
+        _put_beside(shelf, place)
     return made
+
+
+def _put_beside(shelf: Shelf, place: Path) -> None:
+    """Put what goes with a root into service: its archive, if it has one, kernel and RAM disk."""
+    if (place / LITE_PARCEL).exists():
+        shelf.put(place / LITE_PARCEL, LITE_PARCEL)
+    else:
+        (shelf.folder / LITE_PARCEL).unlink(missing_ok=True)  # of an earlier tree
+    for name in (LITE_KERNEL, LITE_INITRD):
+        shelf.put(place / name, name)
 
 
 def archive(jail: Jail, root: Path, place: Path) -> None:

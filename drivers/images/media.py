@@ -23,6 +23,8 @@ MOST_NAMES = 1_000_000
 MOST_MARK = 1 << 16
 #: `-rw-r--r--  1 0      0    20971520 Nov 22 20:25 pool/a.deb`, of bsdtar -tv.
 LISTED = re.compile(r"([-a-z])\S{9}\s+\d+\s+\S+\s+\S+\s+(\d+)\s+\w{3}\s+\d+\s+[\d:]+ (.+)")
+#: The identifier of a volume descriptor (ISO 9660, 8.1.2); the first one is in the seventeenth sector.
+VOLUME, VOLUME_AT = b"CD001", 16 * 2048 + 1
 #: What bsdtar ends with after it has said what was wrong.
 SUMMARY = "Error exit delayed from previous errors"
 KEPT = ("--no-same-owner", "--no-same-permissions")
@@ -100,8 +102,23 @@ def open_media(path: Path) -> Source:
     if stat.S_ISDIR(mode):
         return Tree(path)
     if stat.S_ISREG(mode) or stat.S_ISBLK(mode):
+        if not is_disc(path):
+            raise RequestError(f"{path} cannot be read, or is no medium: it is not the image of a DVD")
         return Disc(path)
     raise RequestError(f"{path} is neither the image of a DVD, nor a drive, nor a folder")
+
+
+def is_disc(path: Path) -> bool:
+    """Whether it begins as a disc does: bsdtar reads much else, and some of it names files of this host.
+
+    Raises RequestError for what cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(VOLUME_AT)
+            return file.read(len(VOLUME)) == VOLUME
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True)

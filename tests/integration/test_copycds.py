@@ -13,7 +13,7 @@ from imagesite import ImageSite, image_site
 
 from core.errors import RequestError, ServalError
 from drivers.images.jail import Cancelled, Jail
-from drivers.images.media import Disc, inspect
+from drivers.images.media import Disc, inspect, open_media
 from routing.copying import Ask, copies, copy_one, copycds
 
 METHODS = ("install", "netboot")
@@ -236,6 +236,14 @@ def test_hostile_discs(site: ImageSite, tmp_path: Path, kind: str, said: str) ->
     assert said in caught.value.message
     assert files(site.install) == {"rocky9.4/.lock"}
     assert "QQ" not in {path.name for path in tmp_path.iterdir()}
+
+
+def test_an_archive_is_no_disc(tmp_path: Path) -> None:
+    """bsdtar would read it, and from an mtree(5) file any file of this host."""
+    listing = tmp_path / "medium.iso"
+    listing.write_text("#mtree\n./.discinfo type=file contents=/etc/shadow\n" * 2000)
+    with pytest.raises(RequestError, match="is no medium: it is not the image of a DVD"):
+        open_media(listing)
 
 
 def test_nobody_gets_rights_from_a_disc(site: ImageSite, tmp_path: Path) -> None:

@@ -45,6 +45,17 @@ def test_a_rehearsal_has_a_hosts_file_of_its_own(shell: Shell) -> None:
     assert "n1" not in own.read_text()
 
 
+def test_a_new_file_keeps_the_old_one_beside_it(shell: Shell) -> None:
+    file, old = shell.cwd / "hosts", b"127.0.0.1 localhost\n192.0.2.2 me # M\xfcller\n"
+    file.write_bytes(old)
+    shell.ok("makehosts -f hosts n1")
+    assert file.read_bytes().startswith(old), "whatever letters somebody wrote"
+    merged = file.read_bytes()
+    shell.ok("makehosts -n -f hosts n1")
+    assert b"192.0.2.2" not in file.read_bytes()
+    assert (shell.cwd / "hosts.xcatbak").read_bytes() == merged
+
+
 def test_the_domain_of_the_network_comes_first(shell: Shell) -> None:
     shell.ok("mkdef -t network wide net=10.0.0.0 mask=255.0.0.0 domain=wide.net")
     shell.ok("mkdef -t network a net=10.0.0.0 mask=255.255.255.0 domain=a.net")
