@@ -3,6 +3,7 @@
 A ServalError is its message; anything else is a bug in Serval and keeps its traceback.
 """
 
+import errno
 import importlib
 import os
 import sys
@@ -63,6 +64,8 @@ COMMANDS = {
 }
 INTERRUPTED = 130
 PIPE_CLOSED = 141
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+GOES_ON = "A job that has begun goes on: serval jobs"
 
 
 def run(name: str, argv: list[str], context: Context) -> int:
@@ -105,10 +108,21 @@ def execute(name: str, argv: list[str], context: Context) -> int:
         context.out.flush()
         context.err.flush()
     except BrokenPipeError:
-        # Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), context.out.fileno())
+        close_output(context)
         return PIPE_CLOSED
+    except OSError as error:
+        # Files that commands open by name say which they are, and become sentences where they are opened.
+        if error.filename is not None or error.errno not in FULL:
+            raise
+        close_output(context)
+        context.complain(f"Error: the output cannot be written: {error.strerror}. {GOES_ON}")
+        return 1
     return status
+
+
+def close_output(context: Context) -> None:
+    """Let nobody hear what is said from now on; Python would complain once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), context.out.fileno())
 
 
 def main(name: str, request: str, *, again: bool = False, shown: Collection[str] = ()) -> NoReturn:

@@ -64,9 +64,16 @@ def parser(ctx: Context) -> Parser:
     made.add_argument("--address", default="127.0.0.1", help="where to listen (default: loopback alone)")
     made.add_argument("--user", type=user, default="serval", help="who may log in (default: serval)")
     made.add_argument("--password-file", type=Path, metavar="FILE", help="take the password from this file")
-    made.add_argument("--max-tasks", type=int, default=MAX_TASKS, help=f"kept in memory, default {MAX_TASKS}")
+    made.add_argument("--max-tasks", type=whole, default=MAX_TASKS, help=f"in memory, default {MAX_TASKS}")
     made.add_argument("--control", action="store_true", help="let Flower stop workers and send tasks too")
     return made
+
+
+def whole(text: str) -> int:
+    """How many tasks are kept."""
+    if not text.isdigit() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number above 0")
+    return int(text)
 
 
 def port(text: str) -> int:

@@ -39,6 +39,7 @@ def power_parser(ctx: Context) -> Parser:
         description="Control or read the power of nodes, through their service nodes.",
         epilog="Exit status: 0 when every node is ok, 1 when not, 130 after Ctrl-C.",
     )
+    parser.add_version()
     parser.add_argument("noderange", help="nodes and groups, such as compute,-n[001-004]")
     parser.add_argument("action", nargs="?", help=POWER_WORDS)
     add_job_options(parser)
@@ -53,6 +54,7 @@ def boot_parser(ctx: Context) -> Parser:
         description="Set or read the device that nodes boot from next.",
         epilog="Exit status: 0 when every node is ok, 1 when not, 130 after Ctrl-C.",
     )
+    parser.add_version()
     parser.add_argument("noderange", help="nodes and groups, such as compute,-n[001-004]")
     parser.add_argument("device", nargs="?", help="net|hd|cd|default|bios|stat")
     parser.add_argument("-p", dest="persistent", action="store_true", help="keep it for every boot to come")

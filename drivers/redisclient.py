@@ -74,7 +74,7 @@ def complaint(error: Exception) -> str:
         case AuthenticationError():
             return "refuses the password: check `broker` in serval.toml"
         case _:
-            return f"cannot be used ({error}): is it running?"
+            return f"cannot be used ({error}). Is it running? `serval up` starts an embedded one"
 
 
 def ping(url: str, timeout: float = SOCKET_TIMEOUT_S) -> None:

@@ -309,6 +309,7 @@ def test_what_cannot_be(own_rig: Rig, page: Page, tmp_path: Path) -> None:
     for words, says in (
         (("--port", "0"), "not a port"),
         (("--port", "x"), "not a port"),
+        (("--max-tasks", "0"), "not a whole number above 0"),
         (("--user", "a:b"), "cannot be a user name"),
         (("--password-file", str(tmp_path / "none")), "cannot be read"),
         (("--password-file", str(empty)), "one word of ASCII"),

@@ -139,6 +139,17 @@ def test_a_closed_pipe_ends_the_command_quietly(served: Served, tmp_path: Path) 
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("away", ["", "mv $HERE $HERE.away; trap 'mv $HERE.away $HERE' EXIT; "])
+def test_output_that_cannot_be_written_is_one_sentence(served: Served, away: str) -> None:
+    """With a server and without."""
+    done = served.shell(f"HERE={served.socket}; {away}$S nodels n1 > /dev/full; echo $?")
+    assert (done.stdout, done.stderr) == (
+        "1\n",
+        "Error: the output cannot be written: No space left on device. "
+        "A job that has begun goes on: serval jobs\n",
+    )
+
+
 def test_huge_output_arrives_whole(served: Served) -> None:
     served.run("mkdef -t node -o huge[00001-20000] groups=huge")
     with_server = served.run("nodels huge").stdout

@@ -66,7 +66,7 @@ def shell(
         f"mkdef -t node n[1-3] groups=all mgt=ipmi bmc='|n(\\d)|127.1.7.$1:{simulator.port}|'"
         " bmcusername=ADMIN bmcpassword=ADMIN",
         f"mkdef -t node n4 groups=all mgt=redfish bmc=127.0.0.1:{ports[0]}",
-        f"mkdef -t node n5 groups=all mgt=openbmc bmc=https://localhost:{ports[1]}#sha256:{certificate.fingerprint}",
+        f"mkdef -t node n5 groups=all mgt=openbmc bmc=https://127.0.0.1:{ports[1]}#sha256:{certificate.fingerprint}",
         f"mkdef -t node n6 groups=all mgt=redfish bmc=127.0.0.1:{ports[2]}#sha256:{'0' * 64}",
         f"mkdef -t node n7 groups=all mgt=redfish bmc=127.0.0.1:{ports[3]}"
         f" bmcusername={USER} bmcpassword=swordfish",
