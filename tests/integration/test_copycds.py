@@ -239,7 +239,7 @@ def test_hostile_discs(site: ImageSite, tmp_path: Path, kind: str, said: str) ->
 
 
 def test_an_archive_is_no_disc(tmp_path: Path) -> None:
-    """bsdtar would read it, and from an mtree(5) file any file of this host."""
+    """bsdtar would read it too, and an mtree(5) file may name files of this host."""
     listing = tmp_path / "medium.iso"
     listing.write_text("#mtree\n./.discinfo type=file contents=/etc/shadow\n" * 2000)
     with pytest.raises(RequestError, match="is no medium: it is not the image of a DVD"):
